@@ -1,0 +1,36 @@
+"""One file plus the environment, read once, frozen; and where everything lies below the home."""
+
+from wedsync.config.home import Home, default_home
+from wedsync.config.load import LoadedConfig, Setting, load_config
+from wedsync.config.model import (
+    BackupConfig,
+    ClusterConfig,
+    Compression,
+    Config,
+    DatabaseConfig,
+    Environment,
+    GatewayConfig,
+    PoolConfig,
+    Profile,
+    RepositoryConfig,
+    RepositoryKind,
+)
+
+__all__ = [
+    "BackupConfig",
+    "ClusterConfig",
+    "Compression",
+    "Config",
+    "DatabaseConfig",
+    "Environment",
+    "GatewayConfig",
+    "Home",
+    "LoadedConfig",
+    "PoolConfig",
+    "Profile",
+    "RepositoryConfig",
+    "RepositoryKind",
+    "Setting",
+    "default_home",
+    "load_config",
+]

@@ -1,0 +1,159 @@
+"""Every setting, its type and its default. The names here are the names in the file."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+
+class Profile(StrEnum):
+    """Whose PostgreSQL it is."""
+
+    LOCAL = "local"
+    EXTERNAL = "external"
+    CLUSTER = "cluster"
+
+
+class Environment(StrEnum):
+    """How much is at stake: sets pool sizes, retention and the rhythm of backups."""
+
+    PRODUCTION = "production"
+    STAGING = "staging"
+    DEVELOPMENT = "development"
+
+
+class Compression(StrEnum):
+    """How backups and archived WAL are compressed (measured in docs/explanation/backup.md)."""
+
+    ZSTD = "zst"
+    LZ4 = "lz4"
+    GZIP = "gz"
+    NONE = "none"
+
+
+class RepositoryKind(StrEnum):
+    """Where a repository is: pgBackRest's `repo-type`, and `tls` for a pgBackRest server of another host."""
+
+    PATH = "posix"
+    S3 = "s3"
+    AZURE = "azure"
+    GCS = "gcs"
+    SFTP = "sftp"
+    TLS = "tls"
+
+
+class ClusterConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The PostgreSQL that the platform runs itself (profile `local`)."""
+
+    port: int = 54329
+    """TCP port of PostgreSQL, on `listen_addresses`."""
+    listen_addresses: str = "127.0.0.1"
+    """Addresses PostgreSQL listens on; TLS 1.3 only."""
+    locale_provider: str = "icu"
+    """How text sorts: `icu` (with `locale`), or `libc` (then it is C). Fixed when the cluster is made."""
+    locale: str = "und"
+    """ICU locale of the cluster; `und` is the root collation, the same on every machine."""
+    memory_share: float = 0.25
+    """Part of the machine's memory (or of the control group's limit) given to shared buffers."""
+    settings: dict[str, str] = {}
+    """Further PostgreSQL settings, as in postgresql.conf; they win over ours."""
+
+
+class PoolConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Connections to the database kept by one process."""
+
+    min_size: int = 10
+    max_size: int = 100
+    idle_timeout: timedelta = timedelta(seconds=30)
+    connect_timeout: timedelta = timedelta(seconds=10)
+    acquire_timeout: timedelta = timedelta(seconds=60)
+    statement_timeout: timedelta = timedelta(seconds=30)
+
+
+class DatabaseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which database is looked after."""
+
+    name: str = "wedsync"
+    """Database of the platform in profile `local`."""
+    dsn: str | None = None
+    """Profile `external`: connection string of the PostgreSQL to adopt; the password better in a pgpass file."""
+    pool: PoolConfig = PoolConfig()
+
+
+class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The HTTP side."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+
+class RepositoryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One backup repository."""
+
+    kind: RepositoryKind = RepositoryKind.PATH
+    path: str = ""
+    """Directory of the repository, or prefix in the bucket; relative paths are below the home."""
+    options: dict[str, str] = {}
+    """pgBackRest options of this repository without the `repoN-` prefix, such as `s3-bucket`; a value
+    `@name` is read from the file `secrets/name` in the home."""
+    full_every: timedelta = timedelta(days=1)
+    incr_every: timedelta | None = timedelta(hours=1)
+    """None: no incremental backups to this repository."""
+
+
+class BackupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Recovery points, how long they are kept and where."""
+
+    enabled: bool = True
+    """Whether backups are taken by schedule; WAL is archived always."""
+    stanza: str = "wedsync"
+    recovery_window: timedelta = timedelta(days=30)
+    """Every second of this long ago can be restored: backups and the whole WAL are kept for it."""
+    keep_incr: timedelta = timedelta(days=2)
+    """Incremental and differential backups older than this go (the WAL still covers the window)."""
+    keep_weekly: timedelta = timedelta(weeks=52)
+    """The first full backup of each week is kept this long, without WAL: it restores to its own end only."""
+    retry_after: timedelta = timedelta(minutes=1)
+    """Pause after a first failed run; doubles with each further failure, up to an hour."""
+    archive_timeout: timedelta = timedelta(seconds=60)
+    """A WAL segment is archived at the latest after this long: the loss if the machine vanishes."""
+    heartbeat_every: timedelta = timedelta(seconds=10)
+    """An idle database gets a small commit this often, so that its recovery window moves forward."""
+    compression: Compression = Compression.ZSTD
+    compression_level: int = 3
+    processes: int = 0
+    """Parallel processes of a backup or restore; 0: one per processor."""
+    deadline: timedelta = timedelta(hours=12)
+    """A run that takes longer is stopped and counted as failed."""
+    repo1: RepositoryConfig = RepositoryConfig(path="repo1")
+    repo2: RepositoryConfig | None = RepositoryConfig(path="repo2", incr_every=timedelta(hours=6))
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration."""
+
+    profile: Profile = Profile.LOCAL
+    environment: Environment = Environment.PRODUCTION
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    database: DatabaseConfig = field(default_factory=DatabaseConfig)
+    gateway: GatewayConfig = field(default_factory=GatewayConfig)
+    backup: BackupConfig = field(default_factory=BackupConfig)
+
+
+PRESETS: dict[Environment, dict[str, object]] = {
+    Environment.PRODUCTION: {},
+    Environment.STAGING: {
+        "database.pool.min_size": 2,
+        "database.pool.max_size": 20,
+        "backup.recovery_window": timedelta(days=3),
+        "backup.keep_weekly": timedelta(0),
+        "backup.enabled": False,
+    },
+    Environment.DEVELOPMENT: {
+        "database.pool.min_size": 1,
+        "database.pool.max_size": 10,
+        "backup.recovery_window": timedelta(days=1),
+        "backup.keep_weekly": timedelta(0),
+    },
+}
+"""What an environment changes of the defaults (design.md, decision 7; spec.md, section 1)."""

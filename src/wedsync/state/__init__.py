@@ -1,0 +1,5 @@
+"""`state.db`: what must be known while PostgreSQL is down. A SQLite file in the platform's home."""
+
+from wedsync.state.store import SqliteValue, StateStore, as_moment, as_text, open_state
+
+__all__ = ["SqliteValue", "StateStore", "as_moment", "as_text", "open_state"]
