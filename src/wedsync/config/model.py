@@ -76,7 +76,7 @@ class DatabaseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str = "wedsync"
     """Database of the platform in profile `local`."""
     dsn: str | None = None
-    """Profile `external`: connection string of the PostgreSQL to adopt; the password better in a pgpass file."""
+    """Profile `external`: DSN of the PostgreSQL to adopt; its password is better kept in a pgpass file."""
     pool: PoolConfig = PoolConfig()
 
 
