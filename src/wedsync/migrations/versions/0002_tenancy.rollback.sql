@@ -1,0 +1,12 @@
+drop function app.known_organizations();
+drop function app.my_editable_couples();
+drop function app.my_managed_couples();
+drop function app.my_couples();
+drop function app.my_own_couples(text[]);
+drop function app.my_organizations(text[]);
+drop table public.connections;
+drop table public.couple_members;
+drop table public.couples;
+drop table public.suppliers;
+drop table public.organization_members;
+drop table public.organizations;

@@ -1,0 +1,2 @@
+drop table public.guests;
+drop table public.households;
