@@ -87,3 +87,123 @@ class Busy(WedsyncError):
     """Another process of ours holds the lock for this work."""
 
     code = "WS108"
+
+
+class CannotConnect(WedsyncError):
+    """No connection to the database came about: nothing listens there, or the network or TLS failed."""
+
+    code = "WS201"
+
+
+class ServerNotReady(CannotConnect):
+    """The server is there, but starts, recovers or stops: asking again is worth it."""
+
+    code = "WS202"
+
+
+class SignInRefused(CannotConnect):
+    """The server refuses the role: wrong password, or no rule in pg_hba.conf lets it in."""
+
+    code = "WS203"
+
+
+class DataDirectoryProblem(WedsyncError):
+    """The data directory is missing, damaged, or has the wrong owner or mode."""
+
+    code = "WS204"
+
+
+class WrongVersion(DataDirectoryProblem):
+    """The data directory was made by another major version of PostgreSQL."""
+
+    code = "WS205"
+
+
+class ServerFailed(WedsyncError):
+    """PostgreSQL ended while it was starting; the last lines of its log are in what was seen."""
+
+    code = "WS206"
+
+
+class ServerTimedOut(ServerFailed):
+    """PostgreSQL did not start or stop within its deadline."""
+
+    code = "WS207"
+
+
+class ForeignServer(WedsyncError):
+    """The data directory is in use by a server that is not this user's to touch."""
+
+    code = "WS208"
+
+
+class DiskFull(WedsyncError):
+    """No space is left where the database or its backups are."""
+
+    code = "WS209"
+
+
+class SecretProblem(WedsyncError):
+    """A secret or a private key is missing, unreadable, or open to other users of the machine."""
+
+    code = "WS210"
+
+
+class BackupFailed(WedsyncError):
+    """A backup ended with an error; the ones before it are untouched."""
+
+    code = "WS301"
+
+
+class RepositoryUnreachable(WedsyncError):
+    """A repository cannot be read or written: not mounted, not reachable, or not allowed."""
+
+    code = "WS302"
+
+
+class RepositoryFull(WedsyncError):
+    """There is no space left where a repository is."""
+
+    code = "WS303"
+
+
+class WrongKey(WedsyncError):
+    """A repository was encrypted with another key than the one in the home."""
+
+    code = "WS304"
+
+
+class ForeignCluster(WedsyncError):
+    """A repository belongs to another cluster than the one that is running."""
+
+    code = "WS305"
+
+
+class ArchivingStuck(WedsyncError):
+    """WAL does not reach the archive."""
+
+    code = "WS306"
+
+
+class RestoreFailed(WedsyncError):
+    """pgBackRest could not restore the files of a backup."""
+
+    code = "WS307"
+
+
+class BackupUnknown(WedsyncError):
+    """No repository has a backup with this label."""
+
+    code = "WS308"
+
+
+class SegmentUnreadable(WedsyncError):
+    """A WAL segment is not in the archive, or its content is damaged."""
+
+    code = "WS309"
+
+
+class BackupKept(WedsyncError):
+    """A backup must not be removed: it is held, or others or the promised window need it."""
+
+    code = "WS310"
