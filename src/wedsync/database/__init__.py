@@ -1,0 +1,6 @@
+"""Talk to a PostgreSQL: where it is, one connection to it, positions in its log."""
+
+from wedsync.database.lsn import SEGMENT_BYTES, Lsn
+from wedsync.database.target import ConnectionTarget
+
+__all__ = ["SEGMENT_BYTES", "ConnectionTarget", "Lsn"]

@@ -1,0 +1,50 @@
+"""A position in the write-ahead log."""
+
+from dataclasses import dataclass
+from typing import Self
+
+SEGMENT_BYTES = 16 * 1024 * 1024
+"""PostgreSQL's default `wal_segment_size`; clusters that the platform makes have it."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Lsn:
+    """A byte position in the WAL; `pg_lsn` in SQL. Positions of different timelines do not compare."""
+
+    position: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.position < 1 << 64:
+            raise ValueError(f"{self.position} is no position in the WAL: it has 64 bits")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The position that PostgreSQL writes as `0/3000028`; `ValueError` for anything else."""
+        high, slash, low = text.strip().partition("/")
+        try:
+            if not slash or not (0 < len(high) <= 8 and 0 < len(low) <= 8):
+                raise ValueError  # noqa: TRY301 - both kinds of malformed text get the same words below
+            return cls((int(high, 16) << 32) | int(low, 16))
+        except ValueError:
+            raise ValueError(f"{text!r} is no WAL position; it looks like 0/3000028") from None
+
+    def __str__(self) -> str:
+        return f"{self.position >> 32:X}/{self.position & 0xFFFFFFFF:X}"
+
+    def __sub__(self, other: "Lsn") -> int:
+        """Bytes of WAL from `other` to this position; negative if `other` is later."""
+        return self.position - other.position
+
+    def advanced_by(self, size_bytes: int) -> "Lsn":
+        """The position `size_bytes` further on."""
+        return Lsn(self.position + size_bytes)
+
+    def segment_file(self, timeline: int, *, segment_bytes: int = SEGMENT_BYTES) -> str:
+        """Name of the segment file on `timeline` that holds the byte at this position.
+
+        A position at a boundary belongs to the segment that starts there (`pg_walfile_name` says the one
+        before, since it asks about the last byte written).
+        """
+        per_log = (1 << 32) // segment_bytes
+        number = self.position // segment_bytes
+        return f"{timeline:08X}{number // per_log:08X}{number % per_log:08X}"
