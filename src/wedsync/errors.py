@@ -207,3 +207,27 @@ class BackupKept(WedsyncError):
     """A backup must not be removed: it is held, or others or the promised window need it."""
 
     code = "WS310"
+
+
+class MigrationsRefused(WedsyncError):
+    """Files, or files and ledger, do not agree; nothing was run."""
+
+    code = "WS501"
+
+
+class MigrationFailed(WedsyncError):
+    """A migration stopped with an error; of that file nothing was kept."""
+
+    code = "WS502"
+
+
+class MigrationsBusy(Busy):
+    """Another runner holds the lock on migrations for longer than the caller waits."""
+
+    code = "WS503"
+
+
+class DemoRefused(WedsyncError):
+    """The demo season cannot go into this database."""
+
+    code = "WS601"
