@@ -1,0 +1,131 @@
+"""What is applied, what is pending, and whether files and ledger agree: plain decisions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from wedsync.migrations.files import (
+    MigrationFile,
+    MigrationFiles,
+    Problem,
+    ProblemKind,
+    first_line,
+    migration_id,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """One row of the ledger."""
+
+    number: int
+    name: str
+    checksum: str
+    applied_at: datetime
+    took_ms: int
+    by: str
+
+    @property
+    def id(self) -> str:
+        return migration_id(self.number, self.name)
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "checksum": self.checksum,
+            "applied_at": self.applied_at.isoformat(),
+            "took_ms": self.took_ms,
+            "by": self.by,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Files and ledger compared."""
+
+    applied: tuple[Applied, ...]
+    pending: tuple[MigrationFile, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the schema is what the files say."""
+        return not self.pending and not self.problems
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "applied": [row.to_json() for row in self.applied],
+            "pending": [
+                {"id": file.id, "name": file.name, "checksum": file.checksum} for file in self.pending
+            ],
+            "problems": [problem.to_json() for problem in self.problems],
+        }
+
+    def plan_to_json(self) -> dict[str, object]:
+        """What `up` would run, statement by statement."""
+        return {
+            "pending": [
+                {
+                    "id": file.id,
+                    "checksum": file.checksum,
+                    "statements": [
+                        {"line": statement.line, "statement": first_line(statement)}
+                        for statement in file.statements
+                    ],
+                }
+                for file in self.pending
+            ],
+            "problems": [problem.to_json() for problem in self.problems],
+        }
+
+
+def compare(found: MigrationFiles, ledger: Sequence[Applied]) -> Status:
+    """What the ledger says of the files; `ledger` in order of number."""
+    by_number = {file.number: file for file in found.files}
+    problems = list(found.problems)
+    for row in ledger:
+        file = by_number.get(row.number)
+        if file is None:
+            problems.append(_missing(row))
+        elif file.checksum != row.checksum or file.name != row.name:
+            problems.append(_edited(row, file))
+    applied_numbers = {row.number for row in ledger}
+    newest = max(applied_numbers, default=0)
+    pending = tuple(file for file in found.files if file.number not in applied_numbers)
+    problems += [_late(file, newest) for file in pending if file.number < newest]
+    return Status(applied=tuple(ledger), pending=pending, problems=tuple(problems))
+
+
+def _edited(row: Applied, file: MigrationFile) -> Problem:
+    renamed = "" if row.name == file.name else f" and is now called {file.file_name}"
+    return Problem(
+        kind=ProblemKind.EDITED,
+        id=row.id,
+        message=(
+            f"{row.id}.sql was edited after {row.by} applied it at {row.applied_at.isoformat()}{renamed}: "
+            f"applied {row.checksum}, file {file.checksum}"
+        ),
+        hint="put the file back (the text that ran is in ops.migrations) and write the change as a new one",
+    )
+
+
+def _missing(row: Applied) -> Problem:
+    return Problem(
+        kind=ProblemKind.MISSING,
+        id=row.id,
+        message=(
+            f"{row.id}.sql is not there; {row.by} applied it at {row.applied_at.isoformat()}: "
+            f"applied {row.checksum}, file none"
+        ),
+        hint="is this checkout older than the database? The text that ran is in ops.migrations",
+    )
+
+
+def _late(file: MigrationFile, newest: int) -> Problem:
+    return Problem(
+        kind=ProblemKind.LATE,
+        id=file.id,
+        message=f"{file.file_name} is not applied, but {newest:04d} already is",
+        hint=f"rename it to a number after {newest:04d}",
+    )
