@@ -1,5 +1,35 @@
 """A cluster of ours: made, started, stopped, looked after."""
 
+from wedsync.cluster.certificates import Certificates, ensure_certificates
+from wedsync.cluster.datadir import ServerState
 from wedsync.cluster.engine import Engine, find_engine
+from wedsync.cluster.initialise import initialise_cluster
+from wedsync.cluster.machine import Machine, measure_machine
+from wedsync.cluster.ports import holder_of, is_free, next_free_port, require_free_port
+from wedsync.cluster.roles import ensure_roles
+from wedsync.cluster.secrets import Secrets, random_password, write_private
+from wedsync.cluster.server import Server
+from wedsync.cluster.settings import application_connections, max_connections, server_settings
 
-__all__ = ["Engine", "find_engine"]
+__all__ = [
+    "Certificates",
+    "Engine",
+    "Machine",
+    "Secrets",
+    "Server",
+    "ServerState",
+    "application_connections",
+    "ensure_certificates",
+    "ensure_roles",
+    "find_engine",
+    "holder_of",
+    "initialise_cluster",
+    "is_free",
+    "max_connections",
+    "measure_machine",
+    "next_free_port",
+    "random_password",
+    "require_free_port",
+    "server_settings",
+    "write_private",
+]

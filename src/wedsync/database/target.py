@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from wedsync.errors import CannotConnect, ConfigProblem, ServerNotReady, SignInRefused
@@ -124,7 +124,7 @@ class ConnectionTarget:
         """
         try:
             return await AsyncConnection.connect(
-                **self.parameters(),
+                make_conninfo(**self.parameters()),
                 autocommit=autocommit,
                 connect_timeout=max(1, round(connect_timeout.total_seconds())),
                 keepalives_idle=5,

@@ -1,0 +1,43 @@
+"""Who may connect how: pg_hba.conf and pg_ident.conf of a cluster of ours."""
+
+import pwd
+
+SERVICE_ROLES = ("postgres", "wedsync_owner", "wedsync_monitor", "wedsync_backup")
+"""Database roles that the operating system's user of the platform may be, through the socket."""
+_MAP = "wedsync"
+
+
+def hba_file() -> str:
+    """The text of pg_hba.conf.
+
+    The superuser comes through the socket only, as the service user. TCP needs TLS and a password;
+    what is not named is refused.
+    """
+    roles = ",".join(SERVICE_ROLES)
+    return f"""\
+# Written by wedsync at each start; changes are lost.
+# type   database     role      address  method
+local    all          {roles}  peer map={_MAP}
+local    replication  postgres,wedsync_backup  peer map={_MAP}
+local    all          all                scram-sha-256
+hostssl  all          postgres  all      reject
+hostssl  all          all       all      scram-sha-256
+host     all          all       all      reject
+"""
+
+
+def ident_file(service_user: str) -> str:
+    """The text of pg_ident.conf: which database roles the service user may be."""
+    name = '"' + service_user.replace('"', '""') + '"'
+    lines = "".join(f"{_MAP}  {name}  {role}\n" for role in SERVICE_ROLES)
+    return (
+        f"# Written by wedsync at each start; changes are lost.\n# map  operating-system-user  role\n{lines}"
+    )
+
+
+def user_name(uid: int) -> str:
+    """The name of an operating system's user; its number where it has no name (containers)."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,78 @@
+"""The roles of the platform, its database and what they may do there."""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Identifier, Literal
+
+from wedsync.cluster.settings import application_connections
+from wedsync.config import Config
+from wedsync.database import ConnectionTarget
+from wedsync.sql import statements
+
+_CONNECTS = "wedsync_owner, wedsync_monitor, wedsync_backup, wedsync_gateway"
+_LOCK = 0x57454453594E43  # "WEDSYNC": two runs at once would create the same role twice
+
+
+async def ensure_roles(
+    superuser: ConnectionTarget, *, config: Config, passwords: Mapping[str, str] | None = None
+) -> None:
+    """Make roles, database, extension and schemas, or put them right; idempotent.
+
+    `superuser` is a target with superuser rights, in any database. `passwords` are those of the roles
+    that connect over TCP; they are sent as SCRAM verifiers, never as text.
+    """
+    sql = statements("cluster")
+    name = config.database.name
+    async with await superuser.connect() as connection:
+        await connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
+        async with connection.transaction():
+            await connection.execute(sql["create_roles"])
+            await connection.execute(sql["grant_memberships"])
+            await connection.execute(
+                SQL("alter role wedsync_gateway connection limit {}").format(
+                    Literal(application_connections(config))
+                )
+            )
+            await _set_passwords(connection, passwords or {})
+        cursor = await connection.execute(sql["database_exists"], {"name": name})
+        found = await cursor.fetchone()
+        if found is None or not found[0]:
+            await connection.execute(SQL("create database {} owner wedsync_owner").format(Identifier(name)))
+        await connection.execute(sql["grant_functions"])
+        async with await replace(superuser, dbname=name).connect() as inside, inside.transaction():
+            await inside.execute(SQL("revoke all on database {} from public").format(Identifier(name)))
+            await inside.execute(
+                SQL("grant connect on database {} to {}").format(Identifier(name), SQL(_CONNECTS))
+            )
+            await inside.execute(sql["create_schemas"])
+            await inside.execute(sql["grant_functions"])
+
+
+async def _set_passwords(connection: AsyncConnection[TupleRow], passwords: Mapping[str, str]) -> None:
+    cursor = await connection.execute(statements("cluster")["password_verifiers"], {"roles": [*passwords]})
+    has = {str(role): str(verifier) for role, verifier in await cursor.fetchall()}
+    for role, password in passwords.items():
+        if not is_password_of(has.get(role, ""), password):
+            verifier = connection.pgconn.encrypt_password(
+                password.encode(), role.encode(), b"scram-sha-256"
+            ).decode()
+            await connection.execute(
+                SQL("alter role {} password {}").format(Identifier(role), Literal(verifier))
+            )
+
+
+def is_password_of(verifier: str, password: str) -> bool:
+    """Whether a SCRAM verifier of `pg_authid` belongs to an ASCII password (RFC 5802, section 3)."""
+    match = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):(.+)", verifier)
+    if match is None:
+        return False
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(match[2]), int(match[1]))
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    return hmac.compare_digest(hashlib.sha256(client_key).digest(), base64.b64decode(match[3]))

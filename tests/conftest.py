@@ -1,0 +1,75 @@
+"""Fixtures for all tests; tests/README.md says which one to take."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from psycopg import AsyncConnection
+
+from support.clusters import copy_cluster, make_cluster, new_home, remove_cluster, small_config
+from wedsync.cluster import Engine, Server, find_engine
+from wedsync.config import Home, default_home
+from wedsync.errors import EngineMissing
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The engine of the system, or of the home that bin/test prepared."""
+    if os.geteuid() == 0:
+        pytest.exit("PostgreSQL refuses root: run the tests through bin/test, or as another user", 2)
+    chosen = default_home(os.environ.get("WEDSYNC_ENGINE_HOME"), os.environ)
+    try:
+        return find_engine(Home(chosen.root))
+    except EngineMissing as error:
+        pytest.exit(f"the tests need PostgreSQL and pgBackRest; bin/test installs them\n{error}", 2)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """An empty home."""
+    made = new_home(tmp_path / "home")
+    yield made
+
+
+@pytest.fixture(scope="session")
+def template(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A stopped cluster with roles and database; copies of it start in a fraction of a second."""
+
+    async def prepare() -> Home:
+        server = await make_cluster(engine, new_home(tmp_path_factory.mktemp("template")), small_config())
+        await server.stop()
+        return server.home
+
+    return asyncio.run(prepare())
+
+
+@pytest.fixture(scope="session")
+def cluster(engine: Engine, template: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running cluster for all tests that leave it as they found it."""
+    home = new_home(tmp_path_factory.mktemp("cluster"))
+    server = Server(engine=engine, home=home, config=small_config())
+    try:
+        yield asyncio.run(copy_cluster(engine, template, home, server.config))
+    finally:
+        asyncio.run(remove_cluster(server))
+
+
+@pytest.fixture
+async def own_cluster(engine: Engine, template: Home, home: Home) -> AsyncIterator[Server]:
+    """A running cluster for one test, which may kill, stop, damage or delete it."""
+    server = Server(engine=engine, home=home, config=small_config())
+    try:
+        yield await copy_cluster(engine, template, home, server.config)
+    finally:
+        await remove_cluster(server)
+
+
+@pytest.fixture
+async def owner_connection(cluster: Server) -> AsyncIterator[AsyncConnection]:
+    """A connection as the database's owner, inside a transaction that is rolled back."""
+    target = cluster.target("wedsync_owner", cluster.config.database.name)
+    async with await target.connect(autocommit=False) as connection:
+        yield connection
+        await connection.rollback()

@@ -1,0 +1,1 @@
+"""What tests share: clusters made the product's own way, free ports, waiting for events."""

@@ -1,0 +1,21 @@
+"""Free ports for tests."""
+
+import itertools
+import os
+import random
+
+from wedsync.cluster import is_free
+
+_first, _, _last = os.environ.get("WEDSYNC_TEST_PORTS", "24000-29999").partition("-")
+_candidates = list(range(int(_first), int(_last) + 1))
+random.shuffle(_candidates)
+_next = itertools.cycle(_candidates)
+
+
+def free_port() -> int:
+    """A port that nothing listens on, not given out before in this run (as long as there are any)."""
+    for _ in _candidates:
+        port = next(_next)
+        if is_free(port, "127.0.0.1") and is_free(port, "::1"):
+            return port
+    raise RuntimeError(f"no free port in {_first}-{_last}")
