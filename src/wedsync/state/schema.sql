@@ -4,7 +4,7 @@ create table process_events (           -- a process of ours was started, died, 
     id integer primary key,
     at text not null,
     process text not null,              -- postgresql | keeper | gateway | supervisor
-    what text not null,                 -- started | died | restarted | gave_up | stopped
+    what text not null,                 -- a ProcessFact: started | adopted | died | restarted | waiting | ...
     detail text not null default ''
 ) strict;
 
@@ -52,6 +52,7 @@ create table segment_commits (          -- first and last commit of an archived 
     commits integer not null,
     first_at text,
     last_at text,
+    last_lsn text,                      -- start of the last commit's record
     primary key (system_id, segment)
 ) strict, without rowid;
 

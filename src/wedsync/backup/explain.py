@@ -1,0 +1,112 @@
+"""What an error of pgBackRest means, and what to do about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wedsync.backup.report import Said, printable, read_error
+from wedsync.errors import (
+    ArchivingStuck,
+    BackupKept,
+    BackupUnknown,
+    Busy,
+    ForeignCluster,
+    RepositoryFull,
+    RepositoryUnreachable,
+    WedsyncError,
+    WrongKey,
+)
+from wedsync.process import Finished
+
+_UNREACHABLE = (37, 38, 39, 40, 41, 42, 47, 49, 55, 58, 64, 73, 102, 103)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """An error of pgBackRest that means something to a caller; the first rule that fits wins."""
+
+    fits: Callable[[Said], bool]
+    error: type[WedsyncError]
+    message: str
+    hint: str
+
+
+_RULES = (
+    _Rule(
+        fits=lambda said: "No space left on device" in said.message,
+        error=RepositoryFull,
+        message="no space left in {where}",
+        hint="make room, then run it again: what is there stays restorable",
+    ),
+    _Rule(
+        fits=lambda said: said.code == 50,
+        error=Busy,
+        message="another pgBackRest is at work in this home",
+        hint="wait for it to end",
+    ),
+    _Rule(
+        fits=lambda said: (
+            ".info" in said.message
+            and (said.code == 95 or "key/value found outside of section" in said.message)
+        ),
+        error=WrongKey,
+        message="{where} cannot be read with the key in the home",
+        hint="put the key that {where} was made with back into secrets/{where}_key",
+    ),
+    _Rule(
+        fits=lambda said: said.code in (28, 44, 51) and ("match" in said.message or "system" in said.message),
+        error=ForeignCluster,
+        message="{where} belongs to another cluster than this one",
+        hint="give this cluster a stanza or a repository of its own; nothing was changed there",
+    ),
+    _Rule(
+        fits=lambda said: said.code == 82,
+        error=ArchivingStuck,
+        message="WAL does not reach the archive",
+        hint="see archive_command's errors in PostgreSQL's log and in log/pgbackrest",
+    ),
+    _Rule(
+        fits=lambda said: said.code == 75 and "cannot be expired" in said.message,
+        error=BackupKept,
+        message="{where} keeps its last full backup",
+        hint="take a new full one first",
+    ),
+    _Rule(
+        fits=lambda said: said.code == 75 and "backup" in said.message,
+        error=BackupUnknown,
+        message="{where} has no such backup",
+        hint="wedsync backup list",
+    ),
+    _Rule(
+        fits=lambda said: said.code in _UNREACHABLE,
+        error=RepositoryUnreachable,
+        message="{where} cannot be used",
+        hint="check that its disk is mounted, its host reachable and its credentials valid",
+    ),
+)
+
+
+def explain(
+    finished: Finished, command: str, *, repo: int | None, otherwise: type[WedsyncError]
+) -> WedsyncError:
+    """The error to raise for a run that failed; `otherwise` where pgBackRest's words say nothing special."""
+    said = read_error(finished.stderr) or read_error(finished.stdout)
+    where = f"repo{repo}" if repo is not None else "the repositories"
+    if said is None:
+        seen = printable(finished.stderr or finished.stdout) or f"exit status {finished.exit_status}"
+        return otherwise(f"pgBackRest {command} on {where} failed", detail=seen)
+    return _special(said, where) or otherwise(
+        f"pgBackRest {command} on {where} failed",
+        detail=f"error {said.code}: {said.message}",
+        hint="wedsync doctor checks the repositories one by one",
+    )
+
+
+def _special(said: Said, where: str) -> WedsyncError | None:
+    for rule in _RULES:
+        if rule.fits(said):
+            return rule.error(
+                rule.message.format(where=where),
+                detail=f"error {said.code}: {said.message}",
+                hint=rule.hint.format(where=where),
+            )
+    return None

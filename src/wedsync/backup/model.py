@@ -1,0 +1,134 @@
+"""The words of this folder: backups, what a repository holds of the WAL, and where a recovery may stop."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from wedsync.backup.wal import WalSpan, contiguous_spans
+from wedsync.database import Lsn
+
+
+class BackupKind(StrEnum):
+    """How much a backup copies: everything, what changed since the last full, what changed since the last."""
+
+    FULL = "full"
+    DIFF = "diff"
+    INCR = "incr"
+
+
+class RunReason(StrEnum):
+    """Why a backup was taken."""
+
+    SCHEDULE = "schedule"
+    OPERATOR = "operator"
+    SAFETY = "safety"
+    FIRST = "first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """One backup in one repository, as pgBackRest's `info` tells of it."""
+
+    repo: int
+    label: str
+    kind: BackupKind
+    started_at: datetime
+    finished_at: datetime
+    """Cut to whole seconds by pgBackRest: the backup is consistent within the second after it."""
+    wal_start: str
+    wal_stop: str
+    """First and last WAL segment that make it consistent."""
+    lsn_start: Lsn | None
+    lsn_stop: Lsn | None
+    timeline: int
+    prior: str | None
+    references: tuple[str, ...]
+    """Labels of the backups that hold files of this one."""
+    database_bytes: int
+    repo_bytes: int
+    """What this backup alone takes in the repository."""
+    held: str | None = None
+    """Why it must not be removed; `None`: it may."""
+    damaged: bool = False
+    """Pages with a wrong checksum were copied: the cluster was damaged when it was taken."""
+    system_id: str
+
+    @property
+    def took_s(self) -> float:
+        """Seconds from start to end (whole ones: the repository knows no better)."""
+        return (self.finished_at - self.started_at).total_seconds()
+
+    @property
+    def consistent_from(self) -> datetime:
+        """The first moment that a recovery from this backup may stop at."""
+        return self.finished_at + timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """The WAL that one repository holds of one cluster."""
+
+    repo: int
+    system_id: str
+    postgresql_version: str
+    archive_id: str
+    """pgBackRest's name of the cluster in this repository, such as `15-1`."""
+    segments: tuple[str, ...]
+    """Names of the complete segments, sorted."""
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Bytes each segment takes in the repository."""
+    histories: Mapping[int, datetime] = field(default_factory=dict[int, datetime])
+    """Timelines whose history file is archived, and when that was."""
+
+    def spans(self) -> tuple[WalSpan, ...]:
+        """The contiguous runs of segments, by timeline, oldest first."""
+        return contiguous_spans(self.segments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryStatus:
+    """Whether a repository can be read, and what it said if not."""
+
+    repo: int
+    ok: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """All backups, oldest first, and the state of each repository they are in."""
+
+    backups: tuple[Backup, ...]
+    repositories: tuple[RepositoryStatus, ...]
+
+    def of_repo(self, repo: int) -> tuple[Backup, ...]:
+        """The backups of one repository, oldest first."""
+        return tuple(backup for backup in self.backups if backup.repo == repo)
+
+    def find(self, repo: int, label: str) -> Backup | None:
+        """The backup with this label in this repository."""
+        return next((item for item in self.of_repo(repo) if item.label == label), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentCommits:
+    """The commits whose record ends in one WAL segment."""
+
+    segment: str
+    commits: int
+    first_at: datetime | None
+    last_at: datetime | None
+    last_lsn: Lsn | None
+    """Start of the last commit's record: `recovery_target_lsn` set to it stops right after that commit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """One line of a cluster's history: where it left its parent, and since when it was the live one."""
+
+    system_id: str
+    timeline: int
+    parent: int | None
+    forked_at: Lsn | None
+    live_from: datetime

@@ -1,0 +1,431 @@
+"""pgBackRest, called: one method a command, its errors told in our words."""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import assert_never
+
+from wedsync.backup.configuration import (
+    ClusterAccess,
+    archive_command,
+    is_encrypted_here,
+    key_name,
+    processors_of_this_machine,
+    render_config,
+    repositories,
+    restore_command,
+)
+from wedsync.backup.explain import explain
+from wedsync.backup.identity import IdentityCard
+from wedsync.backup.model import Archive, Backup, BackupKind, Catalogue, RepositoryStatus
+from wedsync.backup.report import (
+    VerifyReport,
+    read_clusters,
+    read_info,
+    read_listing,
+    read_percent,
+    read_verify,
+)
+from wedsync.cluster import Engine, Secrets, write_private
+from wedsync.config import Config, Home
+from wedsync.database import Lsn
+from wedsync.errors import BackupFailed, BackupUnknown, RestoreFailed, SegmentUnreadable, WedsyncError
+from wedsync.process import Finished, run
+
+_NEW_LABEL = re.compile(r"new backup label = (?P<label>\S+)")
+_RESTORED = re.compile(r"restore size = (?P<size>[^,]+), file total = (?P<files>\d+)")
+_QUICK = timedelta(minutes=2)
+_ANSWER = timedelta(minutes=5)
+
+Progress = Callable[[float], None]
+"""Called with the percentage that is done, 0 to 100."""
+
+
+class TargetKind(StrEnum):
+    """Where a recovery stops (PostgreSQL manual, 20.5.6 Recovery Target)."""
+
+    DEFAULT = "default"
+    """At the end of the archived WAL."""
+    IMMEDIATE = "immediate"
+    """As soon as the backup is consistent."""
+    TIME = "time"
+    NAME = "name"
+    LSN = "lsn"
+
+
+class TargetAction(StrEnum):
+    """What the server does when it is there."""
+
+    PROMOTE = "promote"
+    PAUSE = "pause"
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreTarget:
+    """Where a recovery stops, on which timeline, and what then."""
+
+    kind: TargetKind = TargetKind.DEFAULT
+    at: datetime | None = None
+    name: str | None = None
+    lsn: Lsn | None = None
+    timeline: int | None = None
+    """`None`: the newest one that the archive knows."""
+    action: TargetAction = TargetAction.PROMOTE
+    exclusive: bool = False
+    """Stop just before the target instead of just after it."""
+
+    def options(self) -> list[str]:
+        """The options of `pgbackrest restore`; `ValueError` where the target's own value is missing."""
+        words = [f"--type={self.kind}"]
+        match self.kind:
+            case TargetKind.DEFAULT:
+                pass
+            case TargetKind.IMMEDIATE:
+                words.append(f"--target-action={self.action}")
+            case TargetKind.TIME | TargetKind.NAME | TargetKind.LSN:
+                words += [f"--target={self._value()}", f"--target-action={self.action}"]
+                words += ["--target-exclusive"] if self.exclusive else []
+            case _:
+                assert_never(self.kind)
+        if self.timeline is not None:
+            words.append(f"--target-timeline={self.timeline}")
+        return words
+
+    def _value(self) -> str:
+        if self.kind is TargetKind.TIME and self.at is not None:
+            return self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
+        if self.kind is TargetKind.NAME and self.name:
+            return self.name
+        if self.kind is TargetKind.LSN and self.lsn is not None:
+            return str(self.lsn)
+        raise ValueError(f"a target of kind {self.kind} needs its value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """How a restore of files ended; the server is not started yet."""
+
+    repo: int
+    label: str
+    files: int
+    took_s: float
+
+
+class PgBackRest:
+    """The backup engine of one home. Holds no connection; every method is one run of the program.
+
+    All methods raise `WedsyncError` subclasses: `RepositoryUnreachable`, `RepositoryFull`, `WrongKey`,
+    `ForeignCluster`, `ArchivingStuck`, `Busy`, and what the method names itself.
+    """
+
+    def __init__(
+        self, *, engine: Engine, home: Home, config: Config, cluster: ClusterAccess | None = None
+    ) -> None:
+        self.engine = engine
+        self.home = home
+        self.config = config.backup
+        self.cluster = cluster or ClusterAccess(
+            pgdata=home.pgdata, sockets=home.sockets, port=config.cluster.port
+        )
+        self._identity = IdentityCard(engine=engine, home=home)
+
+    @property
+    def repos(self) -> tuple[int, ...]:
+        """Numbers of the configured repositories, the first is asked first."""
+        return tuple(repositories(self.config))
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """pgBackRest's own version."""
+        return self.engine.pgbackrest_version
+
+    def write_config(self) -> Path:
+        """Write pgBackRest's configuration file (0600); makes the keys of the repositories on first use."""
+        secrets = Secrets(self.home)
+        keys = {
+            number: secrets.get_or_create(key_name(number))
+            for number, repository in repositories(self.config).items()
+            if is_encrypted_here(repository)
+        }
+        text = render_config(
+            self.config,
+            home=self.home,
+            cluster=self.cluster,
+            version=self.version,
+            keys=keys,
+            secret=lambda name: secrets.read(name).strip(),
+            processors=processors_of_this_machine(),
+        )
+        for directory in (self.home.spool, self.home.log / "pgbackrest", self.home.run / "pgbackrest"):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(self.home.pgbackrest_config, text.encode(), replace=True)
+        return self.home.pgbackrest_config
+
+    def archive_command(self) -> str:
+        """PostgreSQL's `archive_command`."""
+        return archive_command(
+            self.engine.pgbackrest,
+            config=self.home.pgbackrest_config,
+            stanza=self.config.stanza,
+            library_path=self.engine.library_path,
+        )
+
+    def restore_command(
+        self, *, repo: int | None = None, asynchronous: bool = False, pgdata: Path | None = None
+    ) -> str:
+        """PostgreSQL's `restore_command`; asynchronous only where no timeline switch lies on the way and
+        nobody else of this home fetches WAL at the same time."""
+        return restore_command(
+            self.engine.pgbackrest,
+            config=self.home.pgbackrest_config,
+            stanza=self.config.stanza,
+            repo=repo,
+            asynchronous=asynchronous,
+            library_path=self.engine.library_path,
+            pgdata=pgdata,
+        )
+
+    async def stanza_create(self) -> tuple[RepositoryStatus, ...]:
+        """Prepare the repositories for the running cluster; harmless when they are.
+
+        Raises if the first repository cannot be prepared; the state of the others is in the answer.
+        """
+        try:
+            await self._call("stanza-create", deadline=_ANSWER)
+        except WedsyncError:
+            statuses = (await self.catalogue()).repositories
+            if not statuses or not statuses[0].ok:
+                raise
+            return statuses
+        return (await self.catalogue()).repositories
+
+    async def stanza_upgrade(self) -> None:
+        """Tell the repositories that the cluster was upgraded to another PostgreSQL version."""
+        await self._call("stanza-upgrade", deadline=_ANSWER)
+
+    async def check(self) -> None:
+        """Archive one WAL segment and wait until it is in every repository; `ArchivingStuck` if it is not."""
+        await self._call("check", deadline=_ANSWER)
+
+    async def catalogue(self) -> Catalogue:
+        """All backups in all repositories, and the state of each repository; never fails for one of them."""
+        backups: list[Backup] = []
+        statuses: list[RepositoryStatus] = []
+        for repo in self.repos:
+            try:
+                text = (await self._call("info", "--output=json", repo=repo, deadline=_QUICK)).stdout
+            except WedsyncError as error:
+                seen = f"{error.message}: {error.detail}" if error.detail else error.message
+                statuses.append(RepositoryStatus(repo=repo, ok=False, message=seen))
+                continue
+            found = read_info(text, (repo,))
+            backups += found.backups
+            statuses += found.repositories
+        return Catalogue(
+            backups=tuple(sorted(backups, key=lambda backup: (backup.label, backup.repo))),
+            repositories=tuple(statuses),
+        )
+
+    async def archives(self, repo: int) -> tuple[Archive, ...]:
+        """What the repository holds of the WAL, one for each cluster (usually one) it ever belonged to."""
+        text = (await self._call("info", "--output=json", repo=repo, deadline=_QUICK)).stdout
+        clusters = read_clusters(text, repo)
+        if not clusters:
+            return ()
+        listing = await self._call(
+            "repo-ls",
+            "--recurse",
+            "--output=json",
+            f"archive/{self.config.stanza}",
+            repo=repo,
+            deadline=_ANSWER,
+        )
+        return read_listing(listing.stdout, repo=repo, clusters=clusters)
+
+    async def backup(
+        self,
+        kind: BackupKind,
+        *,
+        repo: int,
+        annotations: Mapping[str, str] | None = None,
+        on_progress: Progress | None = None,
+    ) -> Backup:
+        """Take one backup into one repository. Raises `BackupFailed` for what has no class of its own."""
+        finished = await self._call(
+            "backup",
+            f"--type={kind}",
+            "--log-level-console=" + ("info" if on_progress is None else "detail"),
+            *(f"--annotation={name}={value}" for name, value in (annotations or {}).items()),
+            repo=repo,
+            deadline=self.config.deadline,
+            on_progress=on_progress,
+            otherwise=BackupFailed,
+        )
+        match = _NEW_LABEL.search(finished.stdout)
+        if match is None:
+            raise BackupFailed(
+                f"pgBackRest ended well but named no backup in repo{repo}",
+                detail=finished.stdout.strip()[-400:],
+            )
+        found = (await self.catalogue()).find(repo, match["label"])
+        if found is None:
+            raise BackupFailed(
+                f"backup {match['label']} is not in repo{repo} right after it was taken",
+                hint=f"look at the repository: wedsync backup verify --repo {repo}",
+            )
+        return found
+
+    async def restore(
+        self,
+        *,
+        repo: int,
+        label: str,
+        pgdata: Path,
+        target: RestoreTarget,
+        delta: bool = False,
+        archiving: bool = True,
+        asynchronous_get: bool = False,
+        recovery_options: Mapping[str, str] | None = None,
+        on_progress: Progress | None = None,
+    ) -> Restored:
+        """Put the files of a backup into `pgdata` and write where recovery has to stop.
+
+        `delta` replaces only what differs from the backup. `archiving=False` for a copy beside the real
+        cluster: it must never archive. WAL is fetched from the same repository. Raises `RestoreFailed`.
+        """
+        command = self.restore_command(repo=repo, asynchronous=asynchronous_get, pgdata=pgdata)
+        options = {"restore_command": command} | dict(recovery_options or {})
+        await asyncio.to_thread(pgdata.mkdir, parents=True, exist_ok=True, mode=0o700)
+        finished = await self._call(
+            "restore",
+            f"--set={label}",
+            f"--pg1-path={pgdata}",
+            *target.options(),
+            *(["--delta"] if delta else []),
+            *([] if archiving else ["--archive-mode=off"]),
+            *(f"--recovery-option={name}={value}" for name, value in options.items()),
+            "--log-level-console=" + ("info" if on_progress is None else "detail"),
+            repo=repo,
+            deadline=self.config.deadline,
+            on_progress=on_progress,
+            otherwise=RestoreFailed,
+        )
+        match = _RESTORED.search(finished.stdout)
+        return Restored(
+            repo=repo, label=label, files=int(match["files"]) if match else 0, took_s=finished.took_s
+        )
+
+    async def verify(self, repo: int) -> VerifyReport:
+        """Let pgBackRest read every file of a repository. It says ok too easily: see verification.py."""
+        finished = await self._call(
+            "verify",
+            "--output=text",
+            "--verbose",
+            "--log-level-console=info",
+            repo=repo,
+            deadline=self.config.deadline,
+        )
+        return read_verify(finished.stdout)
+
+    async def expire_label(self, *, repo: int, label: str) -> None:
+        """Remove one backup and those that depend on it; `BackupKept` if it is the only full one."""
+        await self._call("expire", f"--set={label}", repo=repo, deadline=_ANSWER)
+
+    async def expire_wal(self, *, repo: int, keep_fulls: int) -> None:
+        """Remove the WAL before the `keep_fulls`-th newest full backup.
+
+        Older backups keep the few segments that make them consistent.
+        """
+        await self._call(
+            "expire",
+            f"--repo{repo}-retention-archive={keep_fulls}",
+            f"--repo{repo}-retention-archive-type=full",
+            repo=repo,
+            deadline=_ANSWER,
+        )
+
+    async def annotate(self, *, repo: int, label: str, values: Mapping[str, str | None]) -> None:
+        """Attach words to a backup, in its repository; `None` takes them away."""
+        if (await self.catalogue()).find(repo, label) is None:
+            raise BackupUnknown(f"repo{repo} has no backup {label}", hint="wedsync backup list")
+        await self._call(
+            "annotate",
+            f"--set={label}",
+            *(f"--annotation={name}={value or ''}" for name, value in values.items()),
+            repo=repo,
+            deadline=_ANSWER,
+        )
+
+    async def archive_get(self, segment: str, destination: Path, *, repo: int, system_id: str) -> bool:
+        """Fetch one WAL segment (or history file) of a cluster; whether the repository has it.
+
+        Works without the data directory.
+        """
+        identity = await self._identity.directory_for(system_id, self.cluster.pgdata)
+        finished = await self._run(
+            "archive-get",
+            "--no-archive-async",
+            f"--pg1-path={identity}",
+            segment,
+            str(destination),
+            repo=repo,
+            deadline=_ANSWER,
+        )
+        if finished.exit_status == 1:
+            return False
+        if finished.exit_status != 0:
+            raise explain(finished, "archive-get", repo=repo, otherwise=SegmentUnreadable)
+        return True
+
+    async def archive_push(self, segment: Path) -> None:
+        """Archive one finished segment by hand, as a stopped server's `archive_command` would have."""
+        await self._call("archive-push", "--no-archive-async", str(segment), deadline=_ANSWER)
+
+    async def _call(
+        self,
+        command: str,
+        *options: str,
+        deadline: timedelta,
+        repo: int | None = None,
+        on_progress: Progress | None = None,
+        otherwise: type[WedsyncError] = BackupFailed,
+    ) -> Finished:
+        finished = await self._run(command, *options, deadline=deadline, repo=repo, on_progress=on_progress)
+        if finished.exit_status != 0:
+            raise explain(finished, command, repo=repo, otherwise=otherwise)
+        return finished
+
+    async def _run(
+        self,
+        command: str,
+        *options: str,
+        deadline: timedelta,
+        repo: int | None = None,
+        on_progress: Progress | None = None,
+    ) -> Finished:
+        words: Sequence[str | Path] = [
+            self.engine.pgbackrest,
+            f"--config={self.home.pgbackrest_config}",
+            f"--stanza={self.config.stanza}",
+            *([f"--repo={repo}"] if repo is not None else []),
+            *(option for option in options if option.startswith("--")),
+            command,
+            *(option for option in options if not option.startswith("--")),
+        ]
+
+        def report(line: str) -> None:
+            percent = read_percent(line)
+            if percent is not None and on_progress is not None:
+                on_progress(percent)
+
+        return await run(
+            words,
+            deadline=deadline,
+            env=self.engine.environment,
+            on_line=None if on_progress is None else report,
+        )
