@@ -10,6 +10,7 @@ from wedsync.cluster.roles import ensure_roles
 from wedsync.cluster.secrets import Secrets, random_password, write_private
 from wedsync.cluster.server import Server
 from wedsync.cluster.settings import application_connections, max_connections, server_settings
+from wedsync.cluster.supervised import supervised_server
 
 __all__ = [
     "Certificates",
@@ -31,5 +32,6 @@ __all__ = [
     "random_password",
     "require_free_port",
     "server_settings",
+    "supervised_server",
     "write_private",
 ]

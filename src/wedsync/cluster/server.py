@@ -5,8 +5,8 @@ import os
 import re
 import signal
 import stat
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
@@ -31,6 +31,7 @@ from wedsync.cluster.settings import as_conf, server_settings
 from wedsync.config import Config, Home
 from wedsync.database import ConnectionTarget
 from wedsync.errors import (
+    Busy,
     CannotConnect,
     DataDirectoryProblem,
     DiskFull,
@@ -39,7 +40,7 @@ from wedsync.errors import (
     ServerFailed,
     ServerTimedOut,
 )
-from wedsync.process import is_alive, run, spawn_detached, wait_for_exit
+from wedsync.process import FileLock, is_alive, run, spawn_detached, wait_for_exit
 
 StopMode = Literal["smart", "fast", "immediate"]
 
@@ -134,14 +135,17 @@ class Server:
         deadline: timedelta,
         overrides: Mapping[str, str] | None = None,
         on_progress: Callable[[str], None] | None = None,
+        hold: Callable[[], str | None] | None = None,
     ) -> int:
         """Start it unless it runs, wait until it takes connections; gives its pid.
 
         `overrides` are settings for this start only; they win over every file and are no place for
         secrets (the command line shows them). `on_progress` gets a line about crash recovery every second
-        while there is one. Cancelling stops the waiting, not the server. Raises `DataDirectoryProblem`,
-        `PortTaken`, `ForeignServer`, `DiskFull`, or `ServerFailed` with what PostgreSQL's log says;
-        past `deadline` `ServerTimedOut`, and the server, which may be replaying WAL, is left to it.
+        while there is one. `hold` is asked last of all whether it may be launched, at a moment when no
+        `stop` is looking for it: its reason, if any, is raised as `Busy`. Cancelling stops the waiting,
+        not the server. Raises `DataDirectoryProblem`, `PortTaken`, `ForeignServer`, `DiskFull`, or
+        `ServerFailed` with what PostgreSQL's log says; past `deadline` `ServerTimedOut`, and the server,
+        which may be replaying WAL, is left to it.
         """
         began = monotonic()
         logs = LogReader(self.home.log)
@@ -154,8 +158,13 @@ class Server:
             case _:
                 pid = None
         if pid is None:
-            await self._prepare(archive_command)
-            pid = self._launch(overrides or {})
+            async with self._launching(deadline):
+                reason = hold() if hold is not None else None
+                if reason is not None:
+                    raise Busy("PostgreSQL is not started now", detail=reason)
+                await self._prepare(archive_command)
+                pid = self._launch(overrides or {})
+                await self._wait_for_pid_file(pid)
         await self._wait_until_ready(pid, deadline.total_seconds() - (monotonic() - began), logs, on_progress)
         return pid
 
@@ -166,8 +175,10 @@ class Server:
         costs a crash recovery at the next start and nothing else. A server without its data directory
         has nothing left to write and is always stopped at once.
         """
-        pid = self.postmaster_pid()
+        async with self._launching(deadline):
+            pid = self.postmaster_pid()
         if pid is None:
+            await self._end_orphans()
             return False
         if not (self.home.pgdata / "postmaster.pid").exists():
             mode = "immediate"
@@ -233,6 +244,33 @@ class Server:
             await self.write_configuration(archive_command)
         except OSError as error:
             raise _about_files(error, pgdata) from error
+
+    @asynccontextmanager
+    async def _launching(self, deadline: timedelta) -> AsyncGenerator[None]:
+        """Held while a server is launched, until its pid file is there, and while one is looked for.
+
+        Without it a stop (say, before a recovery replaces the files) could look between the launch and the
+        pid file, and find nothing.
+        """
+        lock = FileLock(self.home.run / "postgresql.lock", purpose="launch PostgreSQL")
+        try:
+            async with asyncio.timeout(deadline.total_seconds()):
+                while not lock.try_acquire():  # noqa: ASYNC110 - another process holds it
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError as error:
+            raise ServerTimedOut("another process launches PostgreSQL and does not finish") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    async def _wait_for_pid_file(self, pid: int) -> None:
+        path = self.home.pgdata / "postmaster.pid"
+        while is_alive(pid):
+            noted = read_pid_file(path)
+            if noted is not None and noted.pid == pid:
+                return
+            await asyncio.sleep(_POLL_S)
 
     async def _check_control_file(self) -> None:
         finished = await run(

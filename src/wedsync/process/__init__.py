@@ -2,13 +2,27 @@
 
 from wedsync.process.locks import FileLock, LockHolder
 from wedsync.process.run import Finished, run, spawn_detached
+from wedsync.process.supervision import (
+    ProcessFact,
+    RestartPolicy,
+    Supervised,
+    Supervisor,
+    failures_after,
+    restart_delay,
+)
 from wedsync.process.watch import is_alive, wait_for_exit
 
 __all__ = [
     "FileLock",
     "Finished",
     "LockHolder",
+    "ProcessFact",
+    "RestartPolicy",
+    "Supervised",
+    "Supervisor",
+    "failures_after",
     "is_alive",
+    "restart_delay",
     "run",
     "spawn_detached",
     "wait_for_exit",
