@@ -1,6 +1,6 @@
 """Backups with pgBackRest: when, what is kept, what can be restored, whether it is whole."""
 
-from wedsync.backup.commits import CommitReader
+from wedsync.backup.commits import Commit, CommitReader, read_commits
 from wedsync.backup.configuration import ClusterAccess, render_config
 from wedsync.backup.model import (
     Archive,
@@ -32,6 +32,7 @@ __all__ = [
     "BackupKind",
     "Catalogue",
     "ClusterAccess",
+    "Commit",
     "CommitReader",
     "Gap",
     "Moment",
@@ -57,6 +58,7 @@ __all__ = [
     "live_until",
     "number_at",
     "number_of",
+    "read_commits",
     "recovery_windows",
     "render_config",
     "segment_name",

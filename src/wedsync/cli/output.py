@@ -1,0 +1,206 @@
+"""How commands answer: results on stdout (words or JSON), words about the work on stderr, exit codes."""
+
+import asyncio
+import functools
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from time import monotonic
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import click
+import msgspec
+
+from wedsync.errors import WedsyncError
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NO = 3
+    """It worked, and the answer is no."""
+    INTERRUPTED = 130
+
+
+Answer = Callable[..., Coroutine[Any, Any, Exit | None]]
+
+
+def command(group: click.Group, name: str, *, answers: bool = True) -> Callable[[Answer], click.Command]:
+    """Make a coroutine a command of `group`, with `--home`, and with `--json` where it answers a question.
+
+    An error of ours becomes words on stderr (and an `error` object on stdout with `--json`) and its exit code.
+    """
+
+    def wrap(function: Answer) -> click.Command:
+        @functools.wraps(function)
+        def call(**options: Any) -> NoReturn:
+            try:
+                status = asyncio.run(function(**options))
+            except WedsyncError as error:
+                fail(error, as_json=bool(options.get("as_json")))
+            except KeyboardInterrupt:
+                click.echo("interrupted", err=True)
+                sys.exit(Exit.INTERRUPTED)
+            sys.exit(Exit.DONE if status is None else status)
+
+        made: Any = call
+        if answers:
+            made = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")(made)
+        made = click.option(
+            "--home",
+            "home_path",
+            metavar="DIR",
+            help="The platform's home; else $WEDSYNC_HOME, else ~/.wedsync.",
+        )(made)
+        return group.command(name)(made)
+
+    return wrap
+
+
+def fail(error: WedsyncError, *, as_json: bool) -> NoReturn:
+    """Say an error of ours and end with its exit code."""
+    if as_json:
+        put_json(
+            {
+                "error": {
+                    "code": error.code,
+                    "message": error.message,
+                    "detail": error.detail,
+                    "hint": error.hint,
+                }
+            }
+        )
+    click.echo(f"error: {error}", err=True)
+    sys.exit(error.exit_code)
+
+
+def put_json(value: object) -> None:
+    """One JSON value on stdout; moments in ISO 8601, durations in seconds."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode())
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return str(value)
+
+
+def put_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
+    """A plain table on stdout; the column names are its head. Numbers stand to the right."""
+    texts = [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max([len(column), *(len(line[at]) for line in texts)]) for at, column in enumerate(columns)]
+    right = [
+        bool(rows) and all(isinstance(row.get(column), int | float) for row in rows) for column in columns
+    ]
+    for line in [[column.replace("_", " ") for column in columns], *texts]:
+        cells = (
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(line, widths, right, strict=True)
+        )
+        click.echo("  ".join(cells).rstrip())
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return moment_words(value)
+        case float():
+            return f"{value:.1f}"
+        case _:
+            return str(value)
+
+
+def moment_words(moment: datetime | None) -> str:
+    """A moment in local time with its offset, to the second."""
+    return "never" if moment is None else moment.astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def age_words(moment: datetime | None, now: datetime | None = None) -> str:
+    """How long ago, in words: `3 min ago`."""
+    if moment is None:
+        return "never"
+    return f"{duration_words(((now or datetime.now(UTC)) - moment).total_seconds())} ago"
+
+
+def duration_words(seconds: float) -> str:
+    """A duration to two significant units: `42 s`, `3 min 20 s`, `5 h 2 min`, `12 d 4 h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{max(0.0, seconds):.1f} s" if seconds < 10 else f"{whole} s"
+    for size, unit, smaller, small_unit in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            big, rest = divmod(whole, size)
+            small = rest // smaller
+            return f"{big} {unit} {small} {small_unit}" if small else f"{big} {unit}"
+    return f"{whole} s"
+
+
+def size_words(size_bytes: float) -> str:
+    """A size in decimal units: `4.1 GB`."""
+    size = float(size_bytes)
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError(size_bytes)
+
+
+class Step:
+    """A step of longer work: says on stderr what begins, and how long it took when it ends."""
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+        self._note = ""
+        self._started = 0.0
+
+    def note(self, words: str) -> None:
+        """What to add behind the step's words when it is done."""
+        self._note = words
+
+    def __enter__(self) -> Self:
+        self._started = monotonic()
+        click.echo(f"  {self._words} … ", err=True, nl=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        took = f"{monotonic() - self._started:.1f} s"
+        outcome = "failed" if kind else (self._note or "done")
+        click.echo(f"{outcome} ({took})", err=True)
+
+
+class ProgressLine:
+    """One line on stderr that is written over on a terminal; elsewhere a line every few seconds."""
+
+    def __init__(self, *, every_s: float = 5.0) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._every_s = 0.1 if self._terminal else every_s
+        self._last = 0.0
+        self._shown = False
+
+    def show(self, words: str, *, now: bool = False) -> None:
+        """Show the present state of the work; most calls are dropped, `now` is not."""
+        if not now and monotonic() - self._last < self._every_s:
+            return
+        self._last = monotonic()
+        self._shown = True
+        click.echo(f"\r\033[K{words}" if self._terminal else words, err=True, nl=not self._terminal)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._shown and self._terminal:
+            click.echo("", err=True)

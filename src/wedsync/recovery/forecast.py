@@ -1,0 +1,103 @@
+"""How long a recovery will take: a model of the job's shape, corrected by what past runs really took.
+
+The shape (a fixed part, a part per byte, a part per WAL segment) was measured with PostgreSQL 15 and pgBackRest
+2.45 (docs/explanation/recovery.md). A machine's own speed enters as a ratio, actual by model: for each phase the
+median of its last runs, and before there are any, the ratio of the backups that the machine has taken.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+
+_LAST_RUNS = 5
+_MB = 1_000_000
+
+
+class Phase(StrEnum):
+    """The parts of a recovery that are timed and forecast, in their order; `backup` calibrates the machine."""
+
+    SECURE = "secure"
+    STOP = "stop"
+    RESTORE = "restore"
+    REPLAY = "replay"
+    PROMOTE = "promote"
+    BACKUP = "backup"
+
+
+RECOVERY_PHASES = (Phase.SECURE, Phase.STOP, Phase.RESTORE, Phase.REPLAY, Phase.PROMOTE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One phase that ran: `size_bytes` and `units` (WAL segments) are what the model of the phase takes."""
+
+    phase: Phase
+    size_bytes: int
+    units: int
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """Seconds a recovery will take, the range seen in past runs, and how many runs it is learnt from."""
+
+    total_s: float
+    low_s: float
+    high_s: float
+    phases_s: Mapping[Phase, float]
+    runs: int
+
+
+def modelled_s(phase: Phase, *, size_bytes: int, units: int) -> float:
+    """Seconds the phase takes on the machine where the model was measured (2 cores, local disk)."""
+    match phase:
+        case Phase.SECURE:
+            return 1.5
+        case Phase.STOP:
+            return 0.4
+        case Phase.RESTORE:
+            return 0.6 + size_bytes / (650 * _MB)
+        case Phase.REPLAY:
+            return 0.8 + units * 0.09 + size_bytes / (60 * _MB)
+        case Phase.PROMOTE:
+            return 1.6
+        case Phase.BACKUP:
+            return 1.5 + size_bytes / (480 * _MB)
+
+
+def forecast(
+    *, database_bytes: int, wal_segments: int, wal_bytes: int, history: Sequence[Measurement]
+) -> Forecast:
+    """Forecast a recovery from `history`, newest last; an empty history gives the model alone with a wide range.
+
+    `wal_bytes` is what the segments take in the archive.
+    """
+    sizes = {Phase.RESTORE: (database_bytes, 0), Phase.REPLAY: (wal_bytes, wal_segments)}
+    machine = _ratios(history, Phase.BACKUP)
+    phases_s: dict[Phase, float] = {}
+    low_s = high_s = 0.0
+    runs = 0
+    for phase in RECOVERY_PHASES:
+        size_bytes, units = sizes.get(phase, (0, 0))
+        expected_s = modelled_s(phase, size_bytes=size_bytes, units=units)
+        own = _ratios(history, phase)
+        if own:
+            ratio, low, high = median(own), min(own), max(own)
+        else:
+            ratio = min(max(median(machine), 0.5), 3.0) if machine else 1.0
+            low, high = ratio / 2, ratio * 2
+        phases_s[phase] = expected_s * ratio
+        low_s += expected_s * low
+        high_s += expected_s * high
+        if phase is Phase.RESTORE:
+            runs = len(own)
+    return Forecast(total_s=sum(phases_s.values()), low_s=low_s, high_s=high_s, phases_s=phases_s, runs=runs)
+
+
+def _ratios(history: Sequence[Measurement], phase: Phase) -> list[float]:
+    """Actual by modelled seconds of the phase's last runs."""
+    return [
+        run.took_s / modelled_s(phase, size_bytes=run.size_bytes, units=run.units)
+        for run in [run for run in history if run.phase is phase][-_LAST_RUNS:]
+    ]
