@@ -10,7 +10,7 @@ from wedsync.recovery.forecast import Forecast
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """The commits after the target that a recovery takes away; `exact` is false where they were too many to count."""
+    """The commits after the target that a recovery takes away; not `exact` where they were too many to count."""
 
     commits: int
     exact: bool

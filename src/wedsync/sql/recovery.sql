@@ -1,0 +1,39 @@
+-- name: replay_position
+-- How far replay is. The pause state may only be asked for during recovery.
+select pg_is_in_recovery() as in_recovery,
+       case when pg_is_in_recovery() then pg_get_wal_replay_pause_state() = 'paused' else false end as paused,
+       pg_last_xact_replay_timestamp() as at,
+       pg_last_wal_replay_lsn()::text as lsn;
+
+-- name: promote
+select pg_promote(true, %(wait_s)s);
+
+-- name: mark_present
+-- A named place in the WAL that undo goes back to, and the segment it is in.
+with point as (select pg_create_restore_point(%(name)s) as lsn)
+select lsn::text, pg_walfile_name(lsn) as segment, clock_timestamp() as at from point;
+
+-- name: commit_now
+-- A commit after every moment that anybody could have asked for: recovery by time needs one to stop at.
+select pg_current_xact_id()::text;
+
+-- name: switch_wal
+select pg_walfile_name(pg_switch_wal()) as segment;
+
+-- name: archiver
+select last_archived_wal, last_failed_wal, last_failed_time, last_archived_time from pg_stat_archiver;
+
+-- name: timeline
+-- The timeline and the LSN at which it left its parent, from the control file.
+select timeline_id, redo_lsn::text as redo_lsn, (select system_identifier::text from pg_control_system()) as system_id
+  from pg_control_checkpoint();
+
+-- name: current_wal
+select pg_current_wal_lsn()::text as lsn, pg_walfile_name(pg_current_wal_lsn()) as segment;
+
+-- name: forget_targets
+select name from pg_file_settings
+ where name in ('restore_command', 'recovery_target', 'recovery_target_time', 'recovery_target_name',
+                'recovery_target_lsn', 'recovery_target_action', 'recovery_target_timeline',
+                'recovery_target_inclusive')
+   and sourcefile like '%%postgresql.auto.conf';
