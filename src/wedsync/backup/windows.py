@@ -7,7 +7,7 @@ restore takes everything from one of them.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -117,6 +117,7 @@ class _Line:
     """One timeline in one archive, with the way that leads to it."""
 
     archive: Archive
+    present: frozenset[str]
     timeline: int
     known: Mapping[int, Timeline]
     legs: tuple[Leg, ...]
@@ -151,7 +152,13 @@ def recovery_windows(
         own = _usable(backups, archive)
         present = [name for name in archive.segments if (archive.repo, name) not in unreadable]
         for timeline in sorted({timeline_of(name) for name in present}):
-            line = _Line(archive=archive, timeline=timeline, known=known, legs=lineage(timeline, known))
+            line = _Line(
+                archive=archive,
+                present=frozenset(present),
+                timeline=timeline,
+                known=known,
+                legs=lineage(timeline, known),
+            )
             runs = _runs(present, own, line.legs)
             windows = [_window(line, run, commits, unread) for run in runs]
             per_repo += [window for window in windows if window is not None]
@@ -226,21 +233,16 @@ def _window(line: _Line, run: _Run, commits: Commits, unread: list[UnreadSegment
     """The moments of the line's own timeline that a recovery through this run can reach."""
     if not run.bases:
         return None
-    system_id, repo = line.archive.system_id, line.archive.repo
-    last: SegmentCommits | None = None
-    for number in range(run.last, max(line.begin, run.first) - 1, -1):
-        name = segment_name(line.timeline, number)
-        found = commits(system_id, name)
-        if found is None:
-            unread.append(UnreadSegment(repo=repo, system_id=system_id, segment=name))
-            return None
-        if found.last_at is not None:
-            last = found
-            break
+    reader = _Reader(archive=line.archive, present=line.present, commits=commits)
+    oldest = run.bases[0]
+    last = reader.last_commit(line.timeline, max(line.begin, run.first), run.last)
+    from_at = _consistent_from(oldest, reader)
+    if reader.unread:
+        unread += reader.unread
+        return None
     if last is None or last.last_at is None:
         return None
     own = line.known.get(line.timeline)
-    from_at = run.bases[0].consistent_from
     if own is not None:
         from_at = max(from_at, own.live_from)
     until = live_until(line.timeline, line.known)
@@ -248,14 +250,53 @@ def _window(line: _Line, run: _Run, commits: Commits, unread: list[UnreadSegment
     if to_at < from_at:
         return None
     return Window(
-        system_id=system_id,
+        system_id=line.archive.system_id,
         timeline=line.timeline,
         from_at=from_at,
         to_at=to_at,
         to_lsn=last.last_lsn if to_at == last.last_at else None,
         to_segment=last.segment,
-        repos=(repo,),
+        repos=(line.archive.repo,),
     )
+
+
+def _consistent_from(backup: Backup, reader: "_Reader") -> datetime:
+    """The first moment a recovery from this backup may stop at, within the second that pgBackRest cuts off.
+
+    Recovery fails where it meets a commit later than the target before the backup is consistent. So the
+    target must not be older than the last commit up to the backup's last segment.
+    """
+    if backup.wal_stop not in reader.present:
+        return backup.consistent_from  # the child timeline's copy of the segment is used: not looked into
+    last = reader.last_commit(backup.timeline, number_of(backup.wal_start), number_of(backup.wal_stop))
+    latest = last.last_at if last is not None and last.last_at is not None else backup.finished_at
+    return max(backup.finished_at, min(latest, backup.consistent_from))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reader:
+    """Commits in one archive; `unread` are the segments that it was asked for and does not know."""
+
+    archive: Archive
+    present: frozenset[str]
+    commits: Commits
+    unread: list[UnreadSegment] = field(default_factory=list[UnreadSegment])
+
+    def last_commit(self, timeline: int, first: int, last: int) -> SegmentCommits | None:
+        """The last segment with a commit in it, from number `last` back to number `first`."""
+        for number in range(last, first - 1, -1):
+            name = segment_name(timeline, number)
+            if name not in self.present:
+                continue
+            found = self.commits(self.archive.system_id, name)
+            if found is None:
+                self.unread.append(
+                    UnreadSegment(repo=self.archive.repo, system_id=self.archive.system_id, segment=name)
+                )
+                return None
+            if found.last_at is not None:
+                return found
+        return None
 
 
 def _gaps(
@@ -268,10 +309,11 @@ def _gaps(
     ancestors = {leg.timeline for leg in line.legs}
     starts = [number_of(item.wal_start) for item in backups if item.timeline in ancestors]
     found: list[Gap] = []
-    for (before, ended), (after, _) in pairwise(runs):
+    for (before, ended), (after, begun) in pairwise(runs):
         if before.last < min(starts, default=after.last) or after.first <= line.begin:
             continue
         to_at = after.bases[0].consistent_from if after.bases else None
+        to_at = begun.from_at if begun else to_at
         if to_at is not None and promised_from is not None and to_at <= promised_from:
             continue
         found.append(
@@ -301,7 +343,8 @@ def _moments(
             archive.repo in window.repos
             and window.timeline == backup.timeline
             and window.system_id == backup.system_id
-            and backup.consistent_from in window
+            and window.from_at <= backup.consistent_from
+            and backup.finished_at <= window.to_at
             for window in windows
         )
         if whole and not inside:
