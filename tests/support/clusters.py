@@ -53,9 +53,7 @@ async def copy_cluster(engine: Engine, template: Home, home: Home, config: Confi
     """A running cluster copied from a stopped one: the same data, system identifier and passwords."""
     for part in ("pgdata", "secrets", "tls"):
         # cp shares the blocks of the files where the file system is able to
-        copied = await run(
-            ["cp", "-a", "--reflink=auto", template.root / part, home.root / part], deadline=START
-        )
+        copied = await run(["cp", "-a", "--reflink=auto", template.root / part, home.root / part], deadline=START)
         copied.check()
     server = Server(engine=engine, home=home, config=config)
     await server.start(archive_command=ARCHIVE_NOWHERE, deadline=START)

@@ -97,6 +97,17 @@ def processes_in(pgdata: Path) -> list[int]:
     )
 
 
+def holds_socket(pid: int, path: Path) -> bool:
+    """Whether the process has the unix socket that was bound to `path` (also if the file is gone)."""
+    with suppress(OSError):
+        held = {str(descriptor.readlink()) for descriptor in Path(f"/proc/{pid}/fd").iterdir()}
+        for line in Path("/proc/net/unix").read_text(errors="surrogateescape").splitlines():
+            words = line.split(maxsplit=7)
+            if len(words) == 8 and words[7] == str(path) and f"socket:[{words[6]}]" in held:
+                return True
+    return False
+
+
 def reap(pid: int) -> None:
     """Take note of the end of a child of ours, so that its pid is free; harmless for any other process."""
     with suppress(ChildProcessError):
@@ -136,7 +147,6 @@ def check_data_directory(pgdata: Path, *, version: int, user_id: int) -> None:
     if size_bytes != 8192:
         raise DataDirectoryProblem(
             "pg_control is missing or damaged: without it no server starts",
-            detail=f"{control} "
-            + ("is missing" if size_bytes is None else f"has {size_bytes} bytes of 8192"),
+            detail=f"{control} " + ("is missing" if size_bytes is None else f"has {size_bytes} bytes of 8192"),
             hint="restore from a backup: wedsync recover run --to latest",
         )

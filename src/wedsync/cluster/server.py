@@ -17,6 +17,7 @@ from wedsync.cluster.certificates import ensure_certificates
 from wedsync.cluster.datadir import (
     ServerState,
     check_data_directory,
+    holds_socket,
     is_server_of,
     processes_in,
     read_pid_file,
@@ -49,9 +50,7 @@ _POLL_S = 0.02
 _REPORT_S = 1.0
 _ORPHANS_END_S = 5.0
 _IMPORTANT = re.compile(r"\b(FATAL|PANIC|ERROR|HINT|DETAIL|WARNING):|could not|cannot|error while loading")
-_PROGRESS = re.compile(
-    r"redo (starts|in progress|done)|not properly shut down|recovery|checkpoint (start|compl)"
-)
+_PROGRESS = re.compile(r"redo (starts|in progress|done)|not properly shut down|recovery|checkpoint (start|compl)")
 
 
 class Server:
@@ -94,12 +93,10 @@ class Server:
         if noted is not None and is_server_of(noted.pid, self.home.pgdata):
             return noted.pid
         noted = read_pid_file(self._socket_lock)
-        if noted is None or noted.data_directory != str(self.home.pgdata) or not is_alive(noted.pid):
+        if noted is None or noted.data_directory != str(self.home.pgdata):
             return None
-        with suppress(OSError):
-            if Path(f"/proc/{noted.pid}/comm").read_text().strip() == "postgres":
-                return noted.pid
-        return None
+        # The pid may have gone to another process since: it has to hold our socket.
+        return noted.pid if holds_socket(noted.pid, self._socket_lock.with_suffix("")) else None
 
     async def ready(self) -> bool:
         """Whether the server takes a connection now."""
@@ -147,26 +144,22 @@ class Server:
         `ServerFailed` with what PostgreSQL's log says; past `deadline` `ServerTimedOut`, and the server,
         which may be replaying WAL, is left to it.
         """
-        began = monotonic()
-        logs = LogReader(self.home.log)
-        match self.state():
-            case ServerState.RUNNING | ServerState.STARTING:
-                pid = self.postmaster_pid()
-            case ServerState.STOPPING:
-                await self._wait_for_end(deadline)
-                pid = None
-            case _:
-                pid = None
-        if pid is None:
+        ends_at = monotonic() + deadline.total_seconds()
+        while True:
+            logs = LogReader(self.home.log)
             async with self._launching(deadline):
-                reason = hold() if hold is not None else None
-                if reason is not None:
-                    raise Busy("PostgreSQL is not started now", detail=reason)
-                await self._prepare(archive_command)
-                pid = self._launch(overrides or {})
-                await self._wait_for_pid_file(pid)
-        await self._wait_until_ready(pid, deadline.total_seconds() - (monotonic() - began), logs, on_progress)
-        return pid
+                pid = self.postmaster_pid()
+                launched = pid is None or self.state() not in {ServerState.RUNNING, ServerState.STARTING}
+                if pid is None or launched:
+                    if pid is not None:
+                        await self._wait_for_end(pid, deadline)
+                    pid = await self._launch_now(archive_command, overrides or {}, hold)
+            if await self._wait_until_ready(pid, ends_at - monotonic(), logs, on_progress):
+                return pid
+            reap(pid)
+            if launched:
+                raise self._why_it_ended(logs)
+            # it ran already and died under our eyes: start it
 
     async def stop(self, mode: StopMode = "fast", *, deadline: timedelta = timedelta(minutes=2)) -> bool:
         """Stop it; whether there was anything to stop.
@@ -225,7 +218,16 @@ class Server:
         for name, content in files.items():
             write_private(self.home.pgdata / name, content.encode(), replace=True)
 
-    # -- starting -----------------------------------------------------------------------------------
+    async def _launch_now(
+        self, archive_command: str, overrides: Mapping[str, str], hold: Callable[[], str | None] | None
+    ) -> int:
+        reason = hold() if hold is not None else None
+        if reason is not None:
+            raise Busy("PostgreSQL is not started now", detail=reason)
+        await self._prepare(archive_command)
+        pid = self._launch(overrides)
+        await self._wait_for_pid_file(pid)
+        return pid
 
     async def _prepare(self, archive_command: str) -> None:
         """Everything that can be known to fail is found before the server is started."""
@@ -343,20 +345,16 @@ class Server:
 
     async def _wait_until_ready(
         self, pid: int, wait_s: float, logs: "LogReader", on_progress: Callable[[str], None] | None
-    ) -> None:
+    ) -> bool:
+        """Whether it takes connections; False if it ended instead."""
         ended = asyncio.ensure_future(wait_for_exit(pid))
         reported = monotonic()
         try:
             async with asyncio.timeout(max(wait_s, 0.0)):
                 while not ended.done():
                     noted = read_pid_file(self.home.pgdata / "postmaster.pid")
-                    if (
-                        noted
-                        and noted.pid == pid
-                        and noted.status in {"ready", "standby"}
-                        and await self.ready()
-                    ):
-                        return
+                    if noted and noted.pid == pid and noted.status in {"ready", "standby"} and await self.ready():
+                        return True
                     if on_progress is not None and monotonic() - reported >= _REPORT_S:
                         reported = monotonic()
                         for line in logs.new_lines()[-200:]:
@@ -371,25 +369,29 @@ class Server:
             ) from error
         finally:
             ended.cancel()
-        reap(pid)
+        return False
+
+    def _why_it_ended(self, logs: "LogReader") -> ServerFailed | DiskFull:
         why = logs.why()
         if "No space left on device" in why:
-            raise DiskFull(
+            return DiskFull(
                 "the disk is full: PostgreSQL cannot start", detail=why, hint="free space, then start again"
             )
-        raise ServerFailed(
+        return ServerFailed(
             "PostgreSQL ended while it was starting",
             detail=why or "its log says nothing",
             hint=f"the whole log is in {self.home.log}",
         )
 
-    async def _wait_for_end(self, deadline: timedelta) -> None:
-        pid = self.postmaster_pid()
-        if pid is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(deadline.total_seconds()):
-                    await wait_for_exit(pid)
-                    reap(pid)
+    async def _wait_for_end(self, pid: int, deadline: timedelta) -> None:
+        """Wait for a server that is stopping; one whose data directory was taken away is stopped first."""
+        if self.state() is not ServerState.STOPPING:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGQUIT)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline.total_seconds()):
+                await wait_for_exit(pid)
+                reap(pid)
 
     @property
     def _socket_lock(self) -> Path:
