@@ -1,20 +1,30 @@
 """Backups with pgBackRest: when, what is kept, what can be restored, whether it is whole."""
 
-from wedsync.backup.commits import Commit, CommitReader, read_commits
-from wedsync.backup.configuration import ClusterAccess, render_config
+from wedsync.backup.commits import CommitReader
+from wedsync.backup.configuration import ClusterAccess, key_name, render_config, repositories
+from wedsync.backup.heartbeat import HeartbeatService, is_beat_due
 from wedsync.backup.model import (
     Archive,
     Backup,
     BackupKind,
+    BackupRun,
     Catalogue,
+    LiveCluster,
     RepositoryStatus,
+    RunOutcome,
     RunReason,
     SegmentCommits,
     Timeline,
 )
 from wedsync.backup.pgbackrest import PgBackRest, Restored, RestoreTarget, TargetAction, TargetKind
+from wedsync.backup.records import BackupRecords
+from wedsync.backup.retention import Removal, Retention, RetentionPolicy, retention
+from wedsync.backup.runs import BackupRuns
+from wedsync.backup.schedule import Due, next_due, retry_at
+from wedsync.backup.service import BackupService, read_live_cluster
 from wedsync.backup.survey import Survey, Surveyor
-from wedsync.backup.timelines import TimelineBook, lineage, live_at, live_until
+from wedsync.backup.timelines import Leg, TimelineBook, leads_to, lineage, live_at, live_until
+from wedsync.backup.verification import Problem, Verification, Verifier
 from wedsync.backup.wal import (
     WalSpan,
     contiguous_spans,
@@ -30,16 +40,28 @@ __all__ = [
     "Archive",
     "Backup",
     "BackupKind",
+    "BackupRecords",
+    "BackupRun",
+    "BackupRuns",
+    "BackupService",
     "Catalogue",
     "ClusterAccess",
-    "Commit",
     "CommitReader",
+    "Due",
     "Gap",
+    "HeartbeatService",
+    "Leg",
+    "LiveCluster",
     "Moment",
     "PgBackRest",
+    "Problem",
+    "Removal",
     "RepositoryStatus",
     "RestoreTarget",
     "Restored",
+    "Retention",
+    "RetentionPolicy",
+    "RunOutcome",
     "RunReason",
     "SegmentCommits",
     "Survey",
@@ -48,19 +70,28 @@ __all__ = [
     "TargetKind",
     "Timeline",
     "TimelineBook",
+    "Verification",
+    "Verifier",
     "WalSpan",
     "Window",
     "Windows",
     "contiguous_spans",
     "find_gaps",
+    "is_beat_due",
+    "key_name",
+    "leads_to",
     "lineage",
     "live_at",
     "live_until",
+    "next_due",
     "number_at",
     "number_of",
-    "read_commits",
+    "read_live_cluster",
     "recovery_windows",
     "render_config",
+    "repositories",
+    "retention",
+    "retry_at",
     "segment_name",
     "timeline_of",
 ]

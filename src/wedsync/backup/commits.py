@@ -141,9 +141,7 @@ class CommitReader:
         return [commit for commit in read_commits(text.splitlines())[-1:] if reaches_into(commit, boundary)]
 
     async def _fetch(self, segment: str, directory: Path, *, repo: int, system_id: str) -> bool:
-        return await self._pgbackrest.archive_get(
-            segment, directory / segment, repo=repo, system_id=system_id
-        )
+        return await self._pgbackrest.archive_get(segment, directory / segment, repo=repo, system_id=system_id)
 
     async def _dump(self, segment: str, words: list[str], *, repo: int) -> str:
         engine = self._pgbackrest.engine

@@ -187,9 +187,7 @@ def _check(number: int, repository: RepositoryConfig, version: tuple[int, int]) 
     setting = f"backup.repo{number}"
     kind = repository.kind
     if kind is RepositoryKind.PATH and not repository.path:
-        raise ConfigProblem(
-            f"{setting}.path is empty", hint="name a directory; a relative one is below the home"
-        )
+        raise ConfigProblem(f"{setting}.path is empty", hint="name a directory; a relative one is below the home")
     if kind is RepositoryKind.SFTP and version < _SFTP:
         raise ConfigProblem(
             f"{setting}.kind is sftp, which pgBackRest {version[0]}.{version[1]} does not know",

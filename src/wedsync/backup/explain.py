@@ -45,8 +45,7 @@ _RULES = (
     ),
     _Rule(
         fits=lambda said: (
-            ".info" in said.message
-            and (said.code == 95 or "key/value found outside of section" in said.message)
+            ".info" in said.message and (said.code == 95 or "key/value found outside of section" in said.message)
         ),
         error=WrongKey,
         message="{where} cannot be read with the key in the home",
@@ -85,9 +84,7 @@ _RULES = (
 )
 
 
-def explain(
-    finished: Finished, command: str, *, repo: int | None, otherwise: type[WedsyncError]
-) -> WedsyncError:
+def explain(finished: Finished, command: str, *, repo: int | None, otherwise: type[WedsyncError]) -> WedsyncError:
     """The error to raise for a run that failed; `otherwise` where pgBackRest's words say nothing special."""
     said = read_error(finished.stderr) or read_error(finished.stdout)
     where = f"repo{repo}" if repo is not None else "the repositories"

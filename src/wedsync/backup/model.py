@@ -132,3 +132,35 @@ class Timeline:
     parent: int | None
     forked_at: Lsn | None
     live_from: datetime
+
+
+class RunOutcome(StrEnum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupRun:
+    """One attempt to take a backup, as the state file remembers it."""
+
+    id: int
+    repo: int
+    kind: BackupKind
+    reason: RunReason
+    started_at: datetime
+    finished_at: datetime | None = None
+    outcome: RunOutcome
+    label: str | None = None
+    took_s: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveCluster:
+    """Who the running cluster is, and on which timeline it writes."""
+
+    system_id: str
+    timeline: int

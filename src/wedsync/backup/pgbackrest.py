@@ -129,9 +129,7 @@ class PgBackRest:
         self.engine = engine
         self.home = home
         self.config = config.backup
-        self.cluster = cluster or ClusterAccess(
-            pgdata=home.pgdata, sockets=home.sockets, port=config.cluster.port
-        )
+        self.cluster = cluster or ClusterAccess(pgdata=home.pgdata, sockets=home.sockets, port=config.cluster.port)
         self._identity = IdentityCard(engine=engine, home=home)
 
     @property
@@ -316,9 +314,7 @@ class PgBackRest:
             otherwise=RestoreFailed,
         )
         match = _RESTORED.search(finished.stdout)
-        return Restored(
-            repo=repo, label=label, files=int(match["files"]) if match else 0, took_s=finished.took_s
-        )
+        return Restored(repo=repo, label=label, files=int(match["files"]) if match else 0, took_s=finished.took_s)
 
     async def verify(self, repo: int) -> VerifyReport:
         """Let pgBackRest read every file of a repository. It says ok too easily: see verification.py."""

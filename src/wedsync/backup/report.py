@@ -45,11 +45,7 @@ def read_info(text: str, repos: Iterable[int]) -> Catalogue:
     for stanza in answer:
         clusters = {(row["repo-key"], row["id"]): str(row["system-id"]) for row in stanza.get("db", ())}
         for row in stanza.get("repo", ()):
-            code = int(row["status"]["code"])
-            # 2: the stanza is there and has no backup yet
-            statuses[row["key"]] = RepositoryStatus(
-                repo=row["key"], ok=code in (0, 2), message=printable(row["status"]["message"])
-            )
+            statuses[row["key"]] = _status(row["key"], row["status"])
         backups += [_backup(row, clusters) for row in stanza.get("backup", ())]
     for repo in repos:
         statuses.setdefault(repo, RepositoryStatus(repo=repo, ok=False, message="it has no stanza yet"))
@@ -57,6 +53,20 @@ def read_info(text: str, repos: Iterable[int]) -> Catalogue:
         backups=tuple(sorted(backups, key=lambda backup: (backup.label, backup.repo))),
         repositories=tuple(statuses[repo] for repo in sorted(statuses)),
     )
+
+
+def _status(repo: int, status: Mapping[str, Any]) -> RepositoryStatus:
+    code, message = int(status["code"]), str(status["message"])
+    match code:
+        case 0 | 2:  # 2: prepared, no backup yet
+            return RepositoryStatus(repo=repo, ok=True, message=message)
+        case 1 | 3:
+            told = "it is empty, gone, or its disk is not mounted: it holds nothing of this stanza"
+        case _ if "outside of section" in message or "CryptoError" in message:
+            told = f"it was encrypted with another key than secrets/repo{repo}_key"
+        case _:
+            told = printable(message)
+    return RepositoryStatus(repo=repo, ok=False, message=told)
 
 
 def _backup(row: Mapping[str, Any], clusters: Mapping[tuple[int, int], str]) -> Backup:

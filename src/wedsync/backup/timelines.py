@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wedsync.backup.model import Archive, Timeline
+from wedsync.backup.model import Archive, Backup, Timeline
 from wedsync.backup.pgbackrest import PgBackRest
+from wedsync.backup.wal import number_at, number_of
 from wedsync.database import Lsn
 from wedsync.state import StateStore, as_moment, as_text
 
@@ -42,6 +43,19 @@ def lineage(timeline: int, known: Mapping[int, Timeline]) -> tuple[Leg, ...]:
         entry = known.get(current)
         current, until = (entry.parent, entry.forked_at) if entry else (None, None)
     return tuple(reversed(legs))
+
+
+def leads_to(backup: Backup, legs: Sequence[Leg]) -> bool:
+    """Whether recovery from this backup can follow the lineage: it ended before its timeline was left."""
+    for leg in legs:
+        if leg.timeline != backup.timeline:
+            continue
+        if leg.until is None:
+            return True
+        if backup.lsn_stop is not None:
+            return backup.lsn_stop <= leg.until
+        return number_of(backup.wal_stop) < number_at(leg.until)
+    return False
 
 
 def live_until(timeline: int, known: Mapping[int, Timeline]) -> datetime | None:
@@ -108,9 +122,7 @@ class TimelineBook:
             for number, archived_at in sorted(archive.histories.items()):
                 if number not in known:
                     await self._learn(archive, number, archived_at)
-            roots = {int(name[:8], 16) for name in archive.segments} - self.of_system(
-                archive.system_id
-            ).keys()
+            roots = {int(name[:8], 16) for name in archive.segments} - self.of_system(archive.system_id).keys()
             for number in sorted(roots - archive.histories.keys()):
                 self.record(
                     Timeline(
@@ -127,9 +139,7 @@ class TimelineBook:
         name = f"{number:08X}.history"
         with tempfile.TemporaryDirectory(prefix="history-", dir=self._pgbackrest.home.run) as scratch:
             file = Path(scratch) / name
-            if not await self._pgbackrest.archive_get(
-                name, file, repo=archive.repo, system_id=archive.system_id
-            ):
+            if not await self._pgbackrest.archive_get(name, file, repo=archive.repo, system_id=archive.system_id):
                 return
             fork = read_history(file.read_text())
         self.record(

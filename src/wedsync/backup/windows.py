@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from wedsync.backup.model import Archive, Backup, SegmentCommits, Timeline
-from wedsync.backup.timelines import Leg, lineage, live_until
+from wedsync.backup.timelines import Leg, leads_to, lineage, live_until
 from wedsync.backup.wal import number_at, number_of, segment_name, timeline_of
 from wedsync.database import Lsn
 
@@ -94,9 +94,7 @@ class Windows:
 
     def find(self, moment: datetime) -> tuple[Window, ...]:
         """The single repositories' windows that hold this moment, the first repository first."""
-        return tuple(
-            sorted((window for window in self.per_repo if moment in window), key=lambda item: item.repos)
-        )
+        return tuple(sorted((window for window in self.per_repo if moment in window), key=lambda item: item.repos))
 
 
 Commits = Callable[[str, str], SegmentCommits | None]
@@ -195,9 +193,7 @@ def _runs(present: Iterable[str], backups: Sequence[Backup], legs: Sequence[Leg]
             continue
         first, last = numbers[start], numbers[index - 1]
         bases = [item for item in backups if _starts_in(item, first, last, legs)]
-        runs.append(
-            _Run(first=first, last=last, bases=tuple(sorted(bases, key=lambda item: item.finished_at)))
-        )
+        runs.append(_Run(first=first, last=last, bases=tuple(sorted(bases, key=lambda item: item.finished_at))))
         start = index
     return tuple(runs)
 
@@ -218,15 +214,7 @@ def _starts_in(backup: Backup, first: int, last: int, legs: Sequence[Leg]) -> bo
     """Whether recovery from this backup can begin in the run and stays on the lineage."""
     if not (first <= number_of(backup.wal_start) and number_of(backup.wal_stop) <= last):
         return False
-    for leg in legs:
-        if leg.timeline != backup.timeline:
-            continue
-        if leg.until is None:
-            return True
-        if backup.lsn_stop is not None:
-            return backup.lsn_stop <= leg.until
-        return number_of(backup.wal_stop) < number_at(leg.until)
-    return False
+    return leads_to(backup, legs)
 
 
 def _window(line: _Line, run: _Run, commits: Commits, unread: list[UnreadSegment]) -> Window | None:

@@ -1,0 +1,157 @@
+"""Which backups go and how much WAL is kept: a plain decision over the catalogue, each repository by itself.
+
+Kept are: every full backup back to the base of the recovery window, incremental ones for `keep_incr`, the
+first full one of each week for `keep_weekly`, held ones, the newest good one whatever its age; and all that
+any of them is built on. A backup with damaged pages never counts as the good one. WAL is kept from the base
+on without a gap; older backups keep only the segments that make them consistent.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from wedsync.backup.model import Backup, BackupKind, Timeline
+from wedsync.backup.timelines import leads_to, lineage, live_at
+from wedsync.config import BackupConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPolicy:
+    """What is promised about the past."""
+
+    recovery_window: timedelta
+    keep_incr: timedelta
+    keep_weekly: timedelta
+
+    @classmethod
+    def of(cls, config: BackupConfig) -> "RetentionPolicy":
+        """The policy that the configuration asks for."""
+        return cls(
+            recovery_window=config.recovery_window,
+            keep_incr=config.keep_incr,
+            keep_weekly=config.keep_weekly,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """A backup that goes, and why."""
+
+    repo: int
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """What happens to one repository. The removals are in an order that never breaks a chain."""
+
+    repo: int
+    removals: tuple[Removal, ...]
+    keep_fulls: int | None
+    """WAL goes before this many full backups, counted from the newest of those that stay; `None`: all stays."""
+    base: str | None
+    """The backup that the promised window stands on."""
+
+
+def retention(
+    backups: Iterable[Backup],
+    policy: RetentionPolicy,
+    *,
+    now: datetime,
+    timelines: Mapping[str, Mapping[int, Timeline]] | None = None,
+) -> tuple[Retention, ...]:
+    """What to remove from each repository now. `timelines` by system id, as far as they are known."""
+    everything = tuple(backups)
+    return tuple(
+        _one_repository(
+            repo,
+            sorted((item for item in everything if item.repo == repo), key=lambda item: item.label),
+            policy,
+            now,
+            timelines or {},
+        )
+        for repo in sorted({item.repo for item in everything})
+    )
+
+
+def _one_repository(
+    repo: int,
+    backups: Sequence[Backup],
+    policy: RetentionPolicy,
+    now: datetime,
+    timelines: Mapping[str, Mapping[int, Timeline]],
+) -> Retention:
+    by_label = {item.label: item for item in backups}
+    good = [item for item in backups if not item.damaged and by_label.keys() >= set(item.references)]
+    good_fulls = [item for item in good if item.kind is BackupKind.FULL]
+    if not good_fulls:
+        return Retention(repo=repo, removals=(), keep_fulls=None, base=None)
+    base = _base(good_fulls, now - policy.recovery_window, timelines)
+
+    kept = {item.label for item in backups if item.kind is BackupKind.FULL and item.label >= base.label}
+    kept |= {
+        item.label
+        for item in backups
+        if item.kind is not BackupKind.FULL and now - item.finished_at < policy.keep_incr
+    }
+    kept |= {item.label for item in _first_of_each_week(good_fulls) if now - item.finished_at < policy.keep_weekly}
+    kept |= {item.label for item in backups if item.held is not None}
+    kept |= {good[-1].label, good_fulls[-1].label}
+    kept = _with_all_they_need(kept, by_label)
+
+    removals = [
+        Removal(repo=repo, label=item.label, reason=_reason(item, policy))
+        for item in reversed(backups)
+        if item.label not in kept
+    ]
+    fulls_left = [item for item in backups if item.kind is BackupKind.FULL and item.label in kept]
+    return Retention(
+        repo=repo,
+        removals=tuple(removals),
+        keep_fulls=sum(1 for item in fulls_left if item.label >= base.label),
+        base=base.label,
+    )
+
+
+def _base(
+    good_fulls: Sequence[Backup], promised_from: datetime, timelines: Mapping[str, Mapping[int, Timeline]]
+) -> Backup:
+    """The newest good full backup that leads to the first promised moment; while there is none, the oldest."""
+    for item in reversed(good_fulls):
+        if item.consistent_from > promised_from:
+            continue
+        known = timelines.get(item.system_id, {})
+        live = live_at(promised_from, known)
+        if live is None or leads_to(item, lineage(live, known)):
+            return item
+    return good_fulls[0]
+
+
+def _first_of_each_week(good_fulls: Sequence[Backup]) -> Iterable[Backup]:
+    first: dict[tuple[int, int], Backup] = {}
+    for item in good_fulls:
+        year, week, _ = item.finished_at.isocalendar()
+        first.setdefault((year, week), item)
+    return first.values()
+
+
+def _with_all_they_need(labels: set[str], by_label: Mapping[str, Backup]) -> set[str]:
+    """`labels` and everything they are built on, as far as it exists."""
+    found: set[str] = set()
+    waiting = list(labels)
+    while waiting:
+        label = waiting.pop()
+        item = by_label.get(label)
+        if item is None or label in found:
+            continue
+        found.add(label)
+        waiting += item.references
+        waiting += [item.prior] if item.prior else []
+    return found
+
+
+def _reason(item: Backup, policy: RetentionPolicy) -> str:
+    if item.kind is BackupKind.FULL:
+        return f"older than the recovery window of {policy.recovery_window} and no weekly archive"
+    return f"{item.kind} backup older than {policy.keep_incr}"

@@ -1,0 +1,30 @@
+-- name: live_cluster
+-- Who this cluster is, on which timeline it writes; no row while it is in recovery (then it writes none).
+select system_identifier::text as system_id,
+       ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int as timeline
+  from pg_control_system()
+ where not pg_is_in_recovery();
+
+-- name: create_heartbeat
+create table if not exists ops.heartbeat (
+    id smallint primary key check (id = 1),
+    beat_at timestamptz not null
+) with (fillfactor = 10);
+
+-- name: next_transaction
+-- The next transaction id: it moves with every transaction that writes, and with nothing else.
+select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_transaction
+ where not pg_is_in_recovery();
+
+-- name: beat
+-- One small commit. It must not wait for a standby: that would stop the window, not the loss.
+with local as (select set_config('synchronous_commit', 'local', true))
+insert into ops.heartbeat as own (id, beat_at)
+select 1, clock_timestamp() from local
+on conflict (id) do update set beat_at = excluded.beat_at
+returning own.beat_at;
+
+-- name: after_beat
+select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_transaction,
+       pg_current_wal_insert_lsn()::text as lsn,
+       ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int as timeline;
