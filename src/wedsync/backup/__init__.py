@@ -1,6 +1,6 @@
 """Backups with pgBackRest: when, what is kept, what can be restored, whether it is whole."""
 
-from wedsync.backup.commits import CommitReader
+from wedsync.backup.commits import Commit, CommitReader, read_commits
 from wedsync.backup.configuration import ClusterAccess, key_name, render_config, repositories
 from wedsync.backup.heartbeat import HeartbeatService, is_beat_due
 from wedsync.backup.model import (
@@ -46,6 +46,7 @@ __all__ = [
     "BackupService",
     "Catalogue",
     "ClusterAccess",
+    "Commit",
     "CommitReader",
     "Due",
     "Gap",
@@ -86,6 +87,7 @@ __all__ = [
     "next_due",
     "number_at",
     "number_of",
+    "read_commits",
     "read_live_cluster",
     "recovery_windows",
     "render_config",
