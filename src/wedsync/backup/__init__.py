@@ -89,6 +89,7 @@ __all__ = [
     "number_of",
     "read_commits",
     "read_live_cluster",
+    "read_timeline_history",
     "recovery_windows",
     "render_config",
     "repositories",

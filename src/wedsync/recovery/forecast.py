@@ -22,10 +22,11 @@ class Phase(StrEnum):
     RESTORE = "restore"
     REPLAY = "replay"
     PROMOTE = "promote"
+    CONFIRM = "confirm"
     BACKUP = "backup"
 
 
-RECOVERY_PHASES = (Phase.SECURE, Phase.STOP, Phase.RESTORE, Phase.REPLAY, Phase.PROMOTE)
+RECOVERY_PHASES = (Phase.SECURE, Phase.STOP, Phase.RESTORE, Phase.REPLAY, Phase.PROMOTE, Phase.CONFIRM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ def modelled_s(phase: Phase, *, size_bytes: int, units: int) -> float:
     """Seconds the phase takes on the machine where the model was measured (2 cores, local disk)."""
     match phase:
         case Phase.SECURE:
-            return 1.5
+            return 1.0
         case Phase.STOP:
             return 0.4
         case Phase.RESTORE:
@@ -61,7 +62,9 @@ def modelled_s(phase: Phase, *, size_bytes: int, units: int) -> float:
         case Phase.REPLAY:
             return 0.8 + units * 0.09 + size_bytes / (60 * _MB)
         case Phase.PROMOTE:
-            return 1.6
+            return 0.3
+        case Phase.CONFIRM:
+            return 1.0
         case Phase.BACKUP:
             return 1.5 + size_bytes / (480 * _MB)
 

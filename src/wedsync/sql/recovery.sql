@@ -23,17 +23,5 @@ select pg_walfile_name(pg_switch_wal()) as segment;
 -- name: archiver
 select last_archived_wal, last_failed_wal, last_failed_time, last_archived_time from pg_stat_archiver;
 
--- name: timeline
--- The timeline and the LSN at which it left its parent, from the control file.
-select timeline_id, redo_lsn::text as redo_lsn, (select system_identifier::text from pg_control_system()) as system_id
-  from pg_control_checkpoint();
-
 -- name: current_wal
 select pg_current_wal_lsn()::text as lsn, pg_walfile_name(pg_current_wal_lsn()) as segment;
-
--- name: forget_targets
-select name from pg_file_settings
- where name in ('restore_command', 'recovery_target', 'recovery_target_time', 'recovery_target_name',
-                'recovery_target_lsn', 'recovery_target_action', 'recovery_target_timeline',
-                'recovery_target_inclusive')
-   and sourcefile like '%%postgresql.auto.conf';

@@ -1,0 +1,26 @@
+"""Back to any second: plan, forecast, run, undo."""
+
+from wedsync.recovery.forecast import Forecast, Measurement, Phase, forecast
+from wedsync.recovery.journal import Journal, JournalEntry, Stage, WayBack
+from wedsync.recovery.moment import parse_moment
+from wedsync.recovery.plan import Loss, RecoveryPlan
+from wedsync.recovery.planner import Planner
+from wedsync.recovery.run import Recovered, Recoverer, Report
+
+__all__ = [
+    "Forecast",
+    "Journal",
+    "JournalEntry",
+    "Loss",
+    "Measurement",
+    "Phase",
+    "Planner",
+    "Recovered",
+    "Recoverer",
+    "RecoveryPlan",
+    "Report",
+    "Stage",
+    "WayBack",
+    "forecast",
+    "parse_moment",
+]
