@@ -208,7 +208,7 @@ install_engine_by_apt() { # Debian's package would make and start a cluster of i
     is_apt_unfinished || as_root sed -i "\$a $NO_MAIN_CLUSTER" "$CREATECLUSTER"
     # shellcheck disable=SC2046 # package names, one word each
     apt_install_fresh tzdata $(missing_packages "$1" "$version")
-    as_root sed -i "/^$NO_MAIN_CLUSTER\$/d" "$CREATECLUSTER"
+    as_root sed -i "\\|^$NO_MAIN_CLUSTER\$|d" "$CREATECLUSTER"
 }
 
 unpack_engine() { # the same signed packages below HOME/engine

@@ -16,6 +16,7 @@ from wedsync.errors import EngineMissing
 OLDEST_POSTGRESQL = 15
 OLDEST_PGBACKREST = (2, 45)
 
+_POSTGRESQL = "usr/lib/postgresql"
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "TZ", "LANG", "LC_ALL", "TMPDIR")
 
 
@@ -44,40 +45,51 @@ class Engine:
 
 
 def find_engine(home: Home) -> Engine:
-    """The newest PostgreSQL of the system, else the one unpacked below the home.
+    """The newest PostgreSQL and the pgBackRest of the system, else those unpacked below the home.
 
-    A data directory fixes the major version: where one exists, only its own version will do.
-    Raises `EngineMissing` that says what was looked for and where.
+    Each is looked for on its own: where the system has one of them, only the other is unpacked. A data
+    directory fixes the major version: where one exists, only its own version will do. Raises
+    `EngineMissing` that says what was looked for and where.
     """
     wanted = _version_of_data_directory(home)
-    looked: list[str] = []
-    for root, library_path in ((Path("/"), None), (home.engine, _library_path(home.engine))):
-        base = root / "usr/lib/postgresql"
-        looked.append(str(base))
-        found = sorted(
-            (int(entry.name), entry / "bin")
-            for entry in (base.iterdir() if base.is_dir() else ())
-            if entry.name.isdigit() and (entry / "bin/initdb").exists() and (entry / "bin/postgres").exists()
+    roots = (Path("/"), home.engine)
+    servers = [found for root in roots if (found := _newest_postgresql(root, wanted))]
+    backups = [found for root in roots if (found := root / "usr/bin/pgbackrest").exists()]
+    if not servers:
+        raise EngineMissing(
+            f"no PostgreSQL {wanted or f'{OLDEST_POSTGRESQL} or newer'} was found",
+            detail="looked in " + ", ".join(str(root / _POSTGRESQL) for root in roots),
+            hint=f"the data directory was made by version {wanted}: install postgresql-{wanted}"
+            if wanted
+            else "bin/up installs it",
         )
-        usable = [
-            item for item in found if item[0] == wanted or (wanted is None and item[0] >= OLDEST_POSTGRESQL)
-        ]
-        pgbackrest = root / "usr/bin/pgbackrest"
-        if usable and pgbackrest.exists():
-            version, bin_dir = usable[-1]
-            return Engine(
-                bin_dir=bin_dir,
-                postgresql_version=version,
-                pgbackrest=pgbackrest,
-                pgbackrest_version=_pgbackrest_version(pgbackrest, library_path),
-                library_path=library_path,
-            )
-    raise EngineMissing(
-        f"no PostgreSQL {wanted or f'{OLDEST_POSTGRESQL} or newer'} with pgBackRest was found",
-        detail="looked in " + ", ".join(looked),
-        hint=f"the data directory was made by version {wanted}: install postgresql-{wanted}"
-        if wanted
-        else "bin/up installs both",
+    if not backups:
+        raise EngineMissing(
+            "pgBackRest was not found",
+            detail="looked in " + ", ".join(str(root / "usr/bin") for root in roots),
+            hint="bin/up installs it",
+        )
+    (version, bin_dir), pgbackrest = servers[0], backups[0]
+    is_unpacked = any(path.is_relative_to(home.engine) for path in (bin_dir, pgbackrest))
+    library_path = _library_path(home.engine) if is_unpacked else None
+    return Engine(
+        bin_dir=bin_dir,
+        postgresql_version=version,
+        pgbackrest=pgbackrest,
+        pgbackrest_version=_pgbackrest_version(pgbackrest, library_path),
+        library_path=library_path,
+    )
+
+
+def _newest_postgresql(root: Path, wanted: int | None) -> tuple[int, Path] | None:
+    base = root / _POSTGRESQL
+    found = (
+        (int(entry.name), entry / "bin")
+        for entry in (base.iterdir() if base.is_dir() else ())
+        if entry.name.isdigit() and (entry / "bin/initdb").exists() and (entry / "bin/postgres").exists()
+    )
+    return max(
+        (it for it in found if it[0] == wanted or (wanted is None and it[0] >= OLDEST_POSTGRESQL)), default=None
     )
 
 
@@ -109,9 +121,7 @@ def _pgbackrest_version(program: Path, library_path: str | None) -> tuple[int, i
         raise EngineMissing("pgBackRest cannot be started", detail=str(error)) from error
     match = re.search(r"(\d+)\.(\d+)", said)
     if match is None:
-        raise EngineMissing(
-            "pgBackRest does not say its version", detail=said.strip() or "it printed nothing"
-        )
+        raise EngineMissing("pgBackRest does not say its version", detail=said.strip() or "it printed nothing")
     version = int(match[1]), int(match[2])
     if version < OLDEST_PGBACKREST:
         raise EngineMissing(
