@@ -24,6 +24,7 @@ from wedsync.backup.schedule import Due, next_due, retry_at
 from wedsync.backup.service import BackupService, read_live_cluster
 from wedsync.backup.survey import Survey, Surveyor
 from wedsync.backup.timelines import Leg, TimelineBook, leads_to, lineage, live_at, live_until
+from wedsync.backup.timelines import read_history as read_timeline_history
 from wedsync.backup.verification import Problem, Verification, Verifier
 from wedsync.backup.wal import (
     WalSpan,

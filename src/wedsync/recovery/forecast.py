@@ -50,23 +50,29 @@ class Forecast:
     runs: int
 
 
-def modelled_s(phase: Phase, *, size_bytes: int, units: int) -> float:
-    """Seconds the phase takes on the machine where the model was measured (2 cores, local disk)."""
-    match phase:
-        case Phase.SECURE:
-            return 1.0
-        case Phase.STOP:
-            return 0.4
-        case Phase.RESTORE:
-            return 0.6 + size_bytes / (650 * _MB)
-        case Phase.REPLAY:
-            return 0.8 + units * 0.09 + size_bytes / (60 * _MB)
-        case Phase.PROMOTE:
-            return 0.3
-        case Phase.CONFIRM:
-            return 1.0
-        case Phase.BACKUP:
-            return 1.5 + size_bytes / (480 * _MB)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseModel:
+    """Seconds of a phase: a fixed part, a part per unit, a part per byte."""
+
+    fixed_s: float
+    unit_s: float = 0.0
+    bytes_per_s: float = float("inf")
+
+    def seconds(self, *, size_bytes: int, units: int) -> float:
+        """Seconds for a job of this size on the machine where the model was measured."""
+        return self.fixed_s + self.unit_s * units + size_bytes / self.bytes_per_s
+
+
+MODELS: Mapping[Phase, PhaseModel] = {
+    Phase.SECURE: PhaseModel(fixed_s=1.0),
+    Phase.STOP: PhaseModel(fixed_s=0.4),
+    Phase.RESTORE: PhaseModel(fixed_s=0.6, bytes_per_s=650 * _MB),
+    Phase.REPLAY: PhaseModel(fixed_s=0.8, unit_s=0.09, bytes_per_s=60 * _MB),
+    Phase.PROMOTE: PhaseModel(fixed_s=0.3),
+    Phase.CONFIRM: PhaseModel(fixed_s=1.0),
+    Phase.BACKUP: PhaseModel(fixed_s=1.5, bytes_per_s=480 * _MB),
+}
+"""Measured on two cores and a local disk: docs/explanation/recovery.md."""
 
 
 def forecast(
@@ -83,7 +89,7 @@ def forecast(
     runs = 0
     for phase in RECOVERY_PHASES:
         size_bytes, units = sizes.get(phase, (0, 0))
-        expected_s = modelled_s(phase, size_bytes=size_bytes, units=units)
+        expected_s = MODELS[phase].seconds(size_bytes=size_bytes, units=units)
         own = _ratios(history, phase)
         if own:
             ratio, low, high = median(own), min(own), max(own)
@@ -101,6 +107,6 @@ def forecast(
 def _ratios(history: Sequence[Measurement], phase: Phase) -> list[float]:
     """Actual by modelled seconds of the phase's last runs."""
     return [
-        run.took_s / modelled_s(phase, size_bytes=run.size_bytes, units=run.units)
+        run.took_s / MODELS[phase].seconds(size_bytes=run.size_bytes, units=run.units)
         for run in [run for run in history if run.phase is phase][-_LAST_RUNS:]
     ]

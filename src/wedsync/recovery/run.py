@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import msgspec
 from psycopg.sql import SQL, Identifier
 
 from wedsync.backup import PgBackRest, TargetKind, Timeline, TimelineBook, read_timeline_history
@@ -137,10 +138,9 @@ class Recoverer:
         half-way, and then running a plan again goes on.
         """
         self._home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FileLock(self._home.run / "recovery.lock", purpose=f"recovery to {plan.asked}"):
-            async with asyncio.timeout(None):
-                with await self._no_backups(plan):
-                return await self._run(plan, report)
+        alone = FileLock(self._home.run / "recovery.lock", purpose=f"recovery to {plan.asked}")
+        with alone, await self._no_backups(plan):
+            return await self._run(plan, report)
 
     async def _no_backups(self, plan: RecoveryPlan) -> FileLock:
         """The lock of the backups, as soon as a running one ends."""
@@ -263,7 +263,8 @@ class Recoverer:
                         " back, stop PostgreSQL first: wedsync down",
                     )
             report(Phase.SECURE, "keeping the WAL that is only here")
-            archived = {segment for archive in await self._pgbackrest.archives(plan.repo) for segment in archive.sizes}
+            archives = await self._pgbackrest.archives(plan.repo)
+            archived = {segment for archive in archives for segment in archive.sizes}
             rescued = self._local(archived)
             # What only an open file of the server still has is copied before the server ends.
             keep([item for item in rescued if item.source.is_relative_to("/proc")], self._kept(entry))
@@ -423,9 +424,7 @@ class Recoverer:
                 undone = self.journal.last_done()
                 if undone is not None:
                     self.journal.mark_undone(undone.id)
-            self.journal.end(
-                replace(entry, stage=Stage.FINISHED), "done", at=now, result=_plain(result.to_json())
-            )
+            self.journal.end(replace(entry, stage=Stage.FINISHED), "done", at=now, result=_plain(result.to_json()))
         if not entry.plan.get("resumed"):
             record_phases(
                 self._state,
@@ -435,9 +434,7 @@ class Recoverer:
                 wal_bytes=plan.wal_bytes,
                 wal_segments=plan.wal_segments,
             )
-        observe(
-            RecoveryDone(recovery=entry.id, restored_to=plan.target_at.isoformat(), took_s=stopwatch.total_s)
-        )
+        observe(RecoveryDone(recovery=entry.id, restored_to=plan.target_at.isoformat(), took_s=stopwatch.total_s))
         return result
 
     async def _aftercare(self) -> tuple[int, str]:
@@ -454,9 +451,7 @@ class Recoverer:
                 raise RecoveryFailed("the server does not say on which timeline it is")
             timeline = int(str(row[1])[:8], 16)
             switched = await (await connection.execute(sql["switch_wal"])).fetchone()
-        history = read_timeline_history(
-            (self._home.pgdata / "pg_wal" / f"{timeline:08X}.history").read_text()
-        )
+        history = read_timeline_history((self._home.pgdata / "pg_wal" / f"{timeline:08X}.history").read_text())
         self._timelines.record(
             Timeline(
                 system_id=str(system[0]),
@@ -521,16 +516,4 @@ def _is_untouched(pgdata: Path) -> bool:
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:
     """With every moment as text, for the journal."""
-
-    def plain(item: Any) -> Any:
-        match item:
-            case datetime():
-                return item.isoformat()
-            case dict():
-                return {str(key): plain(inner) for key, inner in item.items()}
-            case list():
-                return [plain(inner) for inner in item]
-            case _:
-                return item
-
-    return plain(value)
+    return msgspec.to_builtins(value)
