@@ -99,3 +99,8 @@ create table console_sessions (
     created_at text not null,
     expires_at text not null
 ) strict;
+
+create table setup_steps (              -- what the first run of `up` has done
+    step text primary key,
+    at text not null
+) strict, without rowid;
