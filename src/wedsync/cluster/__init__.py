@@ -1,8 +1,10 @@
 """A cluster of ours: made, started, stopped, looked after."""
 
+from wedsync.cluster.capabilities import Capability, Facts, capabilities, examine
 from wedsync.cluster.certificates import Certificates, ensure_certificates
 from wedsync.cluster.datadir import ServerState
 from wedsync.cluster.engine import Engine, find_engine
+from wedsync.cluster.health import HomeFacts, examine_home
 from wedsync.cluster.initialise import initialise_cluster
 from wedsync.cluster.machine import Machine, measure_machine
 from wedsync.cluster.ports import holder_of, is_free, next_free_port, require_free_port
@@ -13,15 +15,21 @@ from wedsync.cluster.settings import application_connections, max_connections, s
 from wedsync.cluster.supervised import supervised_server
 
 __all__ = [
+    "Capability",
     "Certificates",
     "Engine",
+    "Facts",
+    "HomeFacts",
     "Machine",
     "Secrets",
     "Server",
     "ServerState",
     "application_connections",
+    "capabilities",
     "ensure_certificates",
     "ensure_roles",
+    "examine",
+    "examine_home",
     "find_engine",
     "holder_of",
     "initialise_cluster",

@@ -6,6 +6,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import LiteralString
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
@@ -16,6 +17,17 @@ from wedsync.config import Config
 from wedsync.database import ConnectionTarget
 from wedsync.sql import statements
 
+ROLES: dict[str, LiteralString] = {
+    "anon": "nologin noinherit",
+    "authenticated": "nologin noinherit",
+    "service_role": "nologin noinherit bypassrls",
+    "wedsync_owner": "login inherit bypassrls",
+    "wedsync_monitor": "login inherit",
+    "wedsync_backup": "login inherit bypassrls",
+    "wedsync_gateway": "login noinherit",
+}
+"""The roles of the platform and their attributes (docs/explanation/cluster.md)."""
+_NOTHING_MORE = "nosuperuser nocreatedb nocreaterole noreplication"
 _CONNECTS = "wedsync_owner, wedsync_monitor, wedsync_backup, wedsync_gateway"
 _LOCK = 0x57454453594E43  # "WEDSYNC": two runs at once would create the same role twice
 
@@ -33,7 +45,7 @@ async def ensure_roles(
     async with await superuser.connect() as connection:
         await connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
         async with connection.transaction():
-            await connection.execute(sql["create_roles"])
+            await _create_roles(connection)
             await connection.execute(sql["grant_memberships"])
             await connection.execute(
                 SQL("alter role wedsync_gateway connection limit {}").format(
@@ -55,6 +67,17 @@ async def ensure_roles(
             await inside.execute(sql["grant_functions"])
 
 
+async def _create_roles(connection: AsyncConnection[TupleRow]) -> None:
+    """Make the roles; attributes are set again each time: what was changed by hand goes back."""
+    cursor = await connection.execute(statements("cluster")["platform_roles"], {"names": [*ROLES]})
+    there = {str(row[0]) for row in await cursor.fetchall()}
+    for role, attributes in ROLES.items():
+        if role not in there:
+            await connection.execute(SQL("create role {}").format(Identifier(role)))
+        wanted = SQL("alter role {} " + attributes + " " + _NOTHING_MORE)
+        await connection.execute(wanted.format(Identifier(role)))
+
+
 async def _set_passwords(connection: AsyncConnection[TupleRow], passwords: Mapping[str, str]) -> None:
     cursor = await connection.execute(statements("cluster")["password_verifiers"], {"roles": [*passwords]})
     has = {str(role): str(verifier) for role, verifier in await cursor.fetchall()}
@@ -63,9 +86,7 @@ async def _set_passwords(connection: AsyncConnection[TupleRow], passwords: Mappi
             verifier = connection.pgconn.encrypt_password(
                 password.encode(), role.encode(), b"scram-sha-256"
             ).decode()
-            await connection.execute(
-                SQL("alter role {} password {}").format(Identifier(role), Literal(verifier))
-            )
+            await connection.execute(SQL("alter role {} password {}").format(Identifier(role), Literal(verifier)))
 
 
 def is_password_of(verifier: str, password: str) -> bool:

@@ -1,10 +1,12 @@
 """A position in the write-ahead log."""
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 """PostgreSQL's default `wal_segment_size`; clusters that the platform makes have it."""
+_WRITTEN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -20,13 +22,10 @@ class Lsn:
     @classmethod
     def parse(cls, text: str) -> Self:
         """The position that PostgreSQL writes as `0/3000028`; `ValueError` for anything else."""
-        high, slash, low = text.strip().partition("/")
-        try:
-            if not slash or not (0 < len(high) <= 8 and 0 < len(low) <= 8):
-                raise ValueError  # noqa: TRY301 - both kinds of malformed text get the same words below
-            return cls((int(high, 16) << 32) | int(low, 16))
-        except ValueError:
-            raise ValueError(f"{text!r} is no WAL position; it looks like 0/3000028") from None
+        match = _WRITTEN.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f"{text!r} is no WAL position; it looks like 0/3000028")
+        return cls((int(match[1], 16) << 32) | int(match[2], 16))
 
     def __str__(self) -> str:
         return f"{self.position >> 32:X}/{self.position & 0xFFFFFFFF:X}"

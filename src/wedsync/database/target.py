@@ -111,7 +111,7 @@ class ConnectionTarget:
             place, given = f":{port}", {"host": host, **given}
         else:
             place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return f"postgresql://{account}@{place}/{quote(dbname, safe='')}?{urlencode(given)}"
+        return f"postgresql://{account}@{place}/{quote(dbname, safe='')}?{urlencode(given, quote_via=quote)}"
 
     async def connect(
         self, *, autocommit: bool = True, connect_timeout: timedelta = timedelta(seconds=10)

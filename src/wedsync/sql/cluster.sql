@@ -1,29 +1,3 @@
--- name: create_roles
--- The roles of the platform. Attributes are set again each time: what was changed by hand comes back.
-do $$
-declare
-    wanted record;
-begin
-    for wanted in
-        select * from (values
-            ('anon',            'nologin noinherit'),
-            ('authenticated',   'nologin noinherit'),
-            ('service_role',    'nologin noinherit bypassrls'),
-            ('wedsync_owner',   'login inherit bypassrls'),
-            ('wedsync_monitor', 'login inherit'),
-            ('wedsync_backup',  'login inherit bypassrls'),
-            ('wedsync_gateway', 'login noinherit')
-        ) as role (name, attributes)
-    loop
-        if not exists (select from pg_catalog.pg_roles where rolname = wanted.name) then
-            execute format('create role %I', wanted.name);
-        end if;
-        execute format('alter role %I %s nosuperuser nocreatedb nocreaterole noreplication',
-                       wanted.name, wanted.attributes);
-    end loop;
-end
-$$;
-
 -- name: grant_memberships
 -- Source: PostgreSQL manual, 22.5 (predefined roles). The gateway inherits nothing: it must SET ROLE.
 grant anon, authenticated, service_role to wedsync_gateway;
@@ -44,8 +18,45 @@ create schema if not exists ops authorization wedsync_owner;
 create schema if not exists auth authorization wedsync_owner;
 create schema if not exists audit authorization wedsync_owner;
 
+-- name: platform_roles
+select rolname::text from pg_catalog.pg_roles where rolname = any(%(names)s);
+
 -- name: database_exists
 select exists (select from pg_catalog.pg_database where datname = %(name)s);
 
 -- name: password_verifiers
 select rolname, coalesce(rolpassword, '') from pg_catalog.pg_authid where rolname = any(%(roles)s);
+
+-- name: facts
+-- One row about server and role. Rights that a managed service took away are false, not an error.
+select current_setting('server_version_num')::int as version,
+       version() as version_text,
+       current_user::text as role,
+       r.rolsuper as superuser,
+       r.rolreplication as replication,
+       r.rolbypassrls as bypass_rls,
+       pg_is_in_recovery() as in_recovery,
+       has_database_privilege(current_database(), 'create') as may_create_schemas,
+       coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as tls,
+       coalesce((select version from pg_stat_ssl where pid = pg_backend_pid()), '') as tls_version,
+       clock_timestamp() as now
+  from pg_roles r
+ where r.rolname = current_user;
+
+-- name: visible_settings
+-- Settings that this role may see; some need pg_read_all_settings (PostgreSQL manual, 54.24).
+select name, setting from pg_settings where name = any(%(names)s);
+
+-- name: predefined_roles
+select rolname::text from pg_roles
+ where rolname = any(%(names)s) and pg_has_role(oid, 'usage');
+
+-- name: callable_functions
+-- Signatures that exist here and that this role may call.
+select signature from unnest(%(signatures)s::text[]) signature
+ where to_regprocedure(signature) is not null
+   and has_function_privilege(to_regprocedure(signature), 'execute');
+
+-- name: extensions
+select name::text, installed_version is not null as installed
+  from pg_available_extensions where name = any(%(names)s);

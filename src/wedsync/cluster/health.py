@@ -1,0 +1,74 @@
+"""What the files of a home say: space, certificate, modes of secrets, the clock."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+
+from wedsync.config import Home
+
+_WAL_OF_A_DAY = 24 * 60 * 16 * 1024 * 1024 // 10  # a tenth: an archived segment of an idle minute is small
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeFacts:
+    """What was seen of a home."""
+
+    root: Path
+    free_bytes: int
+    wanted_bytes: int
+    """Space that a restore beside the cluster and a day's WAL would take."""
+    certificate_lasts: timedelta
+    """Zero or less: there is none that is valid."""
+    open_files: tuple[str, ...]
+    """Secrets, keys and directories that other users may read."""
+    newest_file_ahead: timedelta
+    """How far the newest file's time is after now; a clock that was set back shows here."""
+
+
+def examine_home(home: Home, *, now: datetime | None = None) -> HomeFacts:
+    """Look at a home; reads names, modes, times and the certificate, no secret."""
+    moment = now or datetime.now(UTC)
+    return HomeFacts(
+        root=home.root,
+        free_bytes=shutil.disk_usage(home.root).free,
+        wanted_bytes=_size_of(home.pgdata) + _WAL_OF_A_DAY,
+        certificate_lasts=_certificate_ends_at(home) - moment,
+        open_files=tuple(_open_files(home)),
+        newest_file_ahead=_newest_file(home, moment) - moment,
+    )
+
+
+def _size_of(directory: Path) -> int:
+    total = 0
+    for path in directory.rglob("*"):
+        try:
+            total += path.lstat().st_size
+        except FileNotFoundError:  # the server works on
+            continue
+    return total
+
+
+def _certificate_ends_at(home: Home) -> datetime:
+    try:
+        pem = (home.tls / "server.crt").read_bytes()
+        return x509.load_pem_x509_certificate(pem).not_valid_after_utc
+    except (FileNotFoundError, ValueError):
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _open_files(home: Home) -> list[str]:
+    closed = [home.secrets, *home.secrets.glob("*"), *home.tls.glob("*.key")]
+    closed += [home.pgbackrest_config, home.state_db, home.pgdata]
+    return [str(path) for path in closed if path.exists() and path.stat().st_mode & 0o077]
+
+
+def _newest_file(home: Home, now: datetime) -> datetime:
+    times = [
+        datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        for path in (home.state_db, home.pgdata / "global/pg_control", home.pgdata / "postmaster.pid")
+        if path.exists()
+    ]
+    return max([now, *times])
