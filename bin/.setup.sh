@@ -66,9 +66,14 @@ is_root_possible() {
 
 # ---- packages, with the machine's own apt settings and signatures ----
 
-apt_install() {
-    as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l apt-get -q -y -o DPkg::Lock::Timeout=300 \
-        --no-install-recommends install "$@"
+as_root_quietly() { as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l "$@"; }
+apt_install() { # a run of ours that was killed leaves a file behind, and perhaps packages to configure
+    if [ -e "$WORK/apt-started" ]; then
+        as_root_quietly dpkg --configure -a
+    fi
+    : >"$WORK/apt-started"
+    as_root_quietly apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "$@" || return
+    rm -f "$WORK/apt-started"
 }
 # Lists may be missing (container images) or point to packages that were replaced since.
 apt_install_fresh() { apt_install "$@" || { as_root apt-get -q update && apt_install "$@"; }; }
@@ -135,9 +140,11 @@ pip_wheel() {
 fetch_pip() {
     command -v apt-get >/dev/null || die "no pip wheel found; install Python's ensurepip (python3-venv)"
     own_apt_update
-    mkdir -p "$WORK/pip"
-    (cd "$WORK/pip" && own_apt apt-get download python3-pip-whl)
-    unpack "$WORK/pip" "$WORK"/pip/*.deb
+    rm -rf "$WORK/pip" "$WORK/pip.new"
+    mkdir -p "$WORK/pip.new"
+    (cd "$WORK/pip.new" && own_apt apt-get download python3-pip-whl)
+    unpack "$WORK/pip.new" "$WORK"/pip.new/*.deb
+    mv "$WORK/pip.new" "$WORK/pip"
 }
 build_venv() { # build_venv run|dev
     if [ -e "$VENV/.unfinished" ] || [ ! -x "$VENV/bin/python" ] ||
@@ -194,9 +201,6 @@ check_version() {
 }
 
 install_engine_by_apt() { # Debian's package would make and start a cluster of its own on 5432: it must not
-    if is_apt_unfinished; then
-        as_root env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
-    fi
     version=$(wanted_version "$1")
     : "${version:=$(newest_postgresql apt-cache)}"
     if [ -z "$version" ]; then
@@ -269,7 +273,7 @@ set_up() {
         for job in $jobs; do
             wait "$job" || failed=1
         done
-        [ "$failed" = 1 ] || rm -rf "$WORK/apt"
+        [ "$failed" = 1 ] || rm -rf "$WORK/apt" "$WORK"/log.*
         exit "$failed"
     ) 9>"$WORK/lock"
 }
