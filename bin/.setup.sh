@@ -179,6 +179,7 @@ has_postgresql() { # has_postgresql HOME
     for bin in /usr/lib/postgresql/*/bin "$1"/engine/usr/lib/postgresql/*/bin; do
         version=${bin%/bin}
         version=${version##*/}
+        case $version in *[!0-9]*) continue ;; esac # 9.6, or no directory at all
         if [ ! -x "$bin/initdb" ] || [ ! -x "$bin/postgres" ]; then continue; fi
         if [ -n "$wanted" ]; then [ "$version" = "$wanted" ]; else [ "$version" -ge "$OLDEST_POSTGRESQL" ]; fi && return 0
     done
