@@ -13,7 +13,7 @@ import pytest
 from support.clusters import ARCHIVE_NOWHERE, START, copy_cluster, make_cluster, small_config
 from support.events import eventually
 from wedsync.cluster import Engine, Server, ServerState, initialise_cluster
-from wedsync.config import Home
+from wedsync.config import Home, LocaleProvider
 from wedsync.errors import (
     Busy,
     DataDirectoryProblem,
@@ -60,7 +60,7 @@ async def test_a_cluster_made_from_nothing_has_checksums_utf8_icu_and_scram(engi
 async def test_a_cluster_can_sort_by_code_point_instead(engine: Engine, home: Home) -> None:
     config = small_config()
     config = msgspec.structs.replace(
-        config, cluster=msgspec.structs.replace(config.cluster, locale_provider="libc")
+        config, cluster=msgspec.structs.replace(config.cluster, locale_provider=LocaleProvider.LIBC)
     )
     server = await make_cluster(engine, home, config)
     try:

@@ -30,9 +30,7 @@ def ident_file(service_user: str) -> str:
     """The text of pg_ident.conf: which database roles the service user may be."""
     name = '"' + service_user.replace('"', '""') + '"'
     lines = "".join(f"{_MAP}  {name}  {role}\n" for role in SERVICE_ROLES)
-    return (
-        f"# Written by wedsync at each start; changes are lost.\n# map  operating-system-user  role\n{lines}"
-    )
+    return f"# Written by wedsync at each start; changes are lost.\n# map  operating-system-user  role\n{lines}"
 
 
 def user_name(uid: int) -> str:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from wedsync.cluster.datadir import version_of
 from wedsync.cluster.engine import Engine
 from wedsync.cluster.secrets import sync_directory
-from wedsync.config import Config, Home
+from wedsync.config import Config, Home, LocaleProvider
 from wedsync.errors import DataDirectoryProblem, DiskFull, ProgramFailed
 from wedsync.process import run
 
@@ -78,7 +78,7 @@ def _locale_options(config: Config) -> list[str]:
     """Text sorts by ICU, or by code point; messages and the rest are C, character classes UTF-8's."""
     common = ["--locale=C", "--lc-ctype=C.UTF-8"]
     match config.cluster.locale_provider:
-        case "icu":
+        case LocaleProvider.ICU:
             return [*common, "--locale-provider=icu", f"--icu-locale={config.cluster.locale}"]
-        case _:
+        case LocaleProvider.LIBC:
             return [*common, "--locale-provider=libc"]

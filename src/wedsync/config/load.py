@@ -11,13 +11,15 @@ from typing import Any, get_args
 
 import msgspec
 
+from wedsync.config.check import check
 from wedsync.config.home import Home
-from wedsync.config.model import PRESETS, Config, Environment, Profile
+from wedsync.config.model import PRESETS, Config, Environment
 from wedsync.errors import ConfigProblem
 
 PREFIX = "WEDSYNC_"
 _NOT_SETTINGS = {"WEDSYNC_HOME"}
 _UNITS_S = {"ms": 0.001, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_FALSE = {"false", "0", "no"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)\s*")
 
 
@@ -52,8 +54,8 @@ def load_config(
         given[name] = (value, home.config_file.name)
     for variable, text in environment.items():
         if variable.startswith(PREFIX) and variable not in _NOT_SETTINGS:
-            name = _setting_of(variable, known)
-            given[name] = (_from_text(text, known[name]), variable)
+            name = _setting_of(variable, text, known)
+            given[name] = (_from_text(text, known[name]) if name in known else None, variable)
     for name, value in (flags or {}).items():
         given[name] = (value, "command line")
 
@@ -70,7 +72,7 @@ def load_config(
     } | given
 
     config = _convert(layered, known)
-    _check(config, layered)
+    check(config, lambda name: layered[name][1] if name in layered else "the defaults")
     values = dict(_values(config, ""))
     return LoadedConfig(
         config=config,
@@ -94,7 +96,10 @@ def parse_duration(text: str) -> timedelta:
         position = match.end()
     if not stripped:
         raise ValueError("a duration is empty; write it like 90s, 15min, 1h, 30d or 52w")
-    return timedelta(seconds=total_s)
+    try:
+        return timedelta(seconds=total_s)
+    except OverflowError:
+        raise ValueError(f"{text!r} is too long a duration") from None
 
 
 def format_duration(duration: timedelta) -> str:
@@ -170,9 +175,11 @@ def _flatten(
             )
 
 
-def _setting_of(variable: str, known: Mapping[str, Any]) -> str:
+def _setting_of(variable: str, text: str, known: Mapping[str, Any]) -> str:
+    """The setting that a variable names, or the section that its text switches off."""
     name = variable.removeprefix(PREFIX).lower().replace("__", ".")
-    if name not in known:
+    switches_off = text.lower() in _FALSE and any(other.startswith(name + ".") for other in known)
+    if name not in known and not switches_off:
         raise ConfigProblem(
             f"unknown setting {name!r}",
             detail=f"from the environment variable {variable}",
@@ -205,6 +212,12 @@ def _convert(layered: Mapping[str, tuple[object, str]], known: Mapping[str, Any]
         branch = tree
         for section in sections:
             branch = branch.setdefault(section, {})
+            if branch is None:
+                raise ConfigProblem(
+                    f"setting {name} belongs to a section that is switched off",
+                    detail=f"{name} is from {origin}",
+                    hint=f"take away {name.rpartition('.')[0]} = false, or this setting",
+                )
         kind = known.get(name)
         if isinstance(value, str) and timedelta in (get_args(kind) or (kind,)):
             try:
@@ -230,44 +243,3 @@ def _with_defaults(tree: dict[str, Any]) -> dict[str, Any]:
         if isinstance(backup.get(repo), dict):
             backup[repo] = msgspec.structs.asdict(default) | backup[repo]
     return tree
-
-
-def _check(config: Config, layered: Mapping[str, tuple[object, str]]) -> None:
-    """What no type can say: settings that contradict one another."""
-
-    def origin(name: str) -> str:
-        return f"{name} is from {layered[name][1] if name in layered else 'the defaults'}"
-
-    if config.profile is Profile.EXTERNAL and not config.database.dsn:
-        raise ConfigProblem(
-            "profile external needs the database to adopt",
-            detail=origin("profile"),
-            hint="set database.dsn, or WEDSYNC_DATABASE__DSN",
-        )
-    if config.profile is Profile.CLUSTER:
-        raise ConfigProblem(
-            "profile cluster (Patroni) is not part of this version", hint="use profile local or external"
-        )
-    if config.database.pool.min_size > config.database.pool.max_size:
-        raise ConfigProblem(
-            "database.pool.min_size is above database.pool.max_size", detail=origin("database.pool.min_size")
-        )
-    if not 0 < config.cluster.memory_share <= 0.5:
-        raise ConfigProblem(
-            f"cluster.memory_share is {config.cluster.memory_share:g}",
-            detail=origin("cluster.memory_share"),
-            hint="a part between 0 and 0.5; 0.25 is usual",
-        )
-    for name in ("cluster.port", "gateway.port"):
-        port = config.cluster.port if name == "cluster.port" else config.gateway.port
-        if not 1 <= port <= 65535:
-            raise ConfigProblem(f"{name} is {port}", detail=origin(name), hint="a port from 1 to 65535")
-    if config.backup.recovery_window < config.backup.repo1.full_every:
-        raise ConfigProblem(
-            "backup.recovery_window is shorter than backup.repo1.full_every",
-            detail=origin("backup.recovery_window"),
-            hint="there would be moments without a backup to start from",
-        )
-    for name in ("archive_timeout", "heartbeat_every", "retry_after", "deadline"):
-        if getattr(config.backup, name) < timedelta(seconds=1):
-            raise ConfigProblem(f"backup.{name} is below one second", detail=origin(f"backup.{name}"))

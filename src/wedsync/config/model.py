@@ -22,6 +22,13 @@ class Environment(StrEnum):
     DEVELOPMENT = "development"
 
 
+class LocaleProvider(StrEnum):
+    """Who decides how text sorts: ICU by language, or the C library by code point."""
+
+    ICU = "icu"
+    LIBC = "libc"
+
+
 class Compression(StrEnum):
     """How backups and archived WAL are compressed (measured in docs/explanation/backup.md)."""
 
@@ -49,7 +56,7 @@ class ClusterConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """TCP port of PostgreSQL, on `listen_addresses`."""
     listen_addresses: str = "127.0.0.1"
     """Addresses PostgreSQL listens on; TLS 1.3 only."""
-    locale_provider: str = "icu"
+    locale_provider: LocaleProvider = LocaleProvider.ICU
     """How text sorts: `icu` (with `locale`), or `libc` (then it is C). Fixed when the cluster is made."""
     locale: str = "und"
     """ICU locale of the cluster; `und` is the root collation, the same on every machine."""

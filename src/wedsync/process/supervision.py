@@ -176,8 +176,7 @@ class Supervisor:
         self._tell(
             process,
             ProcessFact.DIED,
-            f"process {pid}{status} after {up_for.total_seconds():.1f} s;"
-            f" restart in {pause.total_seconds():g} s",
+            f"process {pid}{status} after {up_for.total_seconds():.1f} s; restart in {pause.total_seconds():g} s",
         )
         return pause
 

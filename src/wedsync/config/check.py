@@ -1,0 +1,98 @@
+"""What no type can say of a configuration: ranges, and settings that contradict one another."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from wedsync.config.model import Compression, Config, Profile, RepositoryConfig
+from wedsync.errors import ConfigProblem
+
+_LEVELS = {
+    Compression.ZSTD: (1, 22),
+    Compression.LZ4: (1, 12),
+    Compression.GZIP: (0, 9),
+    Compression.NONE: (0, 99),
+}
+_SECOND = timedelta(seconds=1)
+_OURS = {
+    "port": "cluster.port",
+    "listen_addresses": "cluster.listen_addresses",
+    "archive_command": "backup.repo1",
+    "archive_timeout": "backup.archive_timeout",
+    "data_directory": "--home",
+    "hba_file": "nothing: it is written at each start",
+    "ident_file": "nothing: it is written at each start",
+    "unix_socket_directories": "--home",
+}
+"""PostgreSQL settings that have a setting of ours, or none: setting them twice could only go wrong."""
+
+
+def check(config: Config, origin_of: Callable[[str], str]) -> None:
+    """Raise `ConfigProblem` for the first contradiction; `origin_of` says where a setting is from."""
+
+    def problem(name: str, what: str, hint: str | None = None) -> ConfigProblem:
+        return ConfigProblem(what, detail=f"{name} is from {origin_of(name)}", hint=hint)
+
+    if config.profile is Profile.EXTERNAL and not config.database.dsn:
+        raise problem(
+            "profile",
+            "profile external needs the database to adopt",
+            "set database.dsn, or WEDSYNC_DATABASE__DSN",
+        )
+    if config.profile is Profile.CLUSTER:
+        raise problem(
+            "profile",
+            "profile cluster (Patroni) is not part of this version",
+            "use profile local or external",
+        )
+    for name, value, (least, most) in _ranges(config):
+        if not least <= value <= most:
+            raise problem(name, f"{name} is {value:g}", f"a value from {least:g} to {most:g}")
+    if config.database.pool.min_size > config.database.pool.max_size:
+        raise problem("database.pool.min_size", "database.pool.min_size is above database.pool.max_size")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", config.backup.stanza):
+        raise problem(
+            "backup.stanza", f"backup.stanza is {config.backup.stanza!r}", "letters, digits, '_', '-', '.'"
+        )
+    for name, duration in _pauses(config):
+        if duration < _SECOND:
+            raise problem(name, f"{name} is below one second", "write it like 90s, 15min or 1d")
+    if config.backup.recovery_window < config.backup.repo1.full_every:
+        raise problem(
+            "backup.recovery_window",
+            "backup.recovery_window is shorter than backup.repo1.full_every",
+            "there would be moments without a backup to start from",
+        )
+    for setting, value in config.cluster.settings.items():
+        if "\n" in value or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", setting):
+            raise problem("cluster.settings", f"cluster.settings: {setting!r} is no setting of one line")
+        if setting in _OURS:
+            raise problem("cluster.settings", f"cluster.settings may not set {setting}", f"use {_OURS[setting]}")
+
+
+def _ranges(config: Config) -> Iterator[tuple[str, float, tuple[float, float]]]:
+    """Numbers, each with its least and greatest value."""
+    yield "cluster.port", config.cluster.port, (1, 65535)
+    yield "gateway.port", config.gateway.port, (1, 65535)
+    yield "cluster.memory_share", config.cluster.memory_share, (0.001, 0.5)
+    yield "database.pool.min_size", config.database.pool.min_size, (0, 10_000)
+    yield "database.pool.max_size", config.database.pool.max_size, (1, 10_000)
+    yield "backup.processes", config.backup.processes, (0, 999)
+    yield "backup.compression_level", config.backup.compression_level, _LEVELS[config.backup.compression]
+
+
+def _pauses(config: Config) -> Iterator[tuple[str, timedelta]]:
+    """Durations that something waits for: none may be so short that it never rests."""
+    for name in ("archive_timeout", "heartbeat_every", "retry_after", "deadline"):
+        yield f"backup.{name}", getattr(config.backup, name)
+    for name in ("connect_timeout", "acquire_timeout"):
+        yield f"database.pool.{name}", getattr(config.database.pool, name)
+    yield from _rhythm("backup.repo1", config.backup.repo1)
+    yield from _rhythm("backup.repo2", config.backup.repo2)
+
+
+def _rhythm(name: str, repository: RepositoryConfig | None) -> Iterator[tuple[str, timedelta]]:
+    if repository is not None:
+        yield f"{name}.full_every", repository.full_every
+        if repository.incr_every is not None:
+            yield f"{name}.incr_every", repository.incr_every
