@@ -116,9 +116,9 @@ async def load(
     started = monotonic()
     async with await target.connect() as connection:
         await _require_schema(connection, target)
-        await connection.execute(_sql("create_marker"))
         async with connection.transaction():
             await connection.execute(_sql("one_at_a_time"), {"key": _LOCK_KEY})
+            await connection.execute(_sql("create_marker"))
             marker = await _read_marker(connection)
             if marker is not None:
                 return Loaded(
