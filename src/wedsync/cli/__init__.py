@@ -2,7 +2,19 @@
 
 import click
 
+from wedsync import __version__
+from wedsync.cli import backup, demo, home, lifecycle, migrate, recover
 
-@click.group()
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="wedsync")
 def main() -> None:
-    """Run, back up and take back a PostgreSQL you cannot lose."""
+    """Run, back up and take back a PostgreSQL you cannot lose.
+
+    \b
+    Example: wedsync status
+    """
+
+
+for module in (lifecycle, home, backup, recover, migrate, demo):
+    module.register(main)

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import IntEnum
 from time import monotonic
 from types import TracebackType
@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from wedsync.errors import WedsyncError
+from wedsync.words import moment_words
 
 
 class Exit(IntEnum):
@@ -94,9 +95,7 @@ def put_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> N
     """A plain table on stdout; the column names are its head. Numbers stand to the right."""
     texts = [[_cell(row.get(column)) for column in columns] for row in rows]
     widths = [max([len(column), *(len(line[at]) for line in texts)]) for at, column in enumerate(columns)]
-    right = [
-        bool(rows) and all(isinstance(row.get(column), int | float) for row in rows) for column in columns
-    ]
+    right = [bool(rows) and all(isinstance(row.get(column), int | float) for row in rows) for column in columns]
     for line in [[column.replace("_", " ") for column in columns], *texts]:
         cells = (
             text.rjust(width) if to_right else text.ljust(width)
@@ -117,45 +116,6 @@ def _cell(value: object) -> str:
             return f"{value:.1f}"
         case _:
             return str(value)
-
-
-def moment_words(moment: datetime | None) -> str:
-    """A moment in local time with its offset, to the second."""
-    return "never" if moment is None else moment.astimezone().isoformat(sep=" ", timespec="seconds")
-
-
-def age_words(moment: datetime | None, now: datetime | None = None) -> str:
-    """How long ago, in words: `3 min ago`."""
-    if moment is None:
-        return "never"
-    return f"{duration_words(((now or datetime.now(UTC)) - moment).total_seconds())} ago"
-
-
-def duration_words(seconds: float) -> str:
-    """A duration to two significant units: `42 s`, `3 min 20 s`, `5 h 2 min`, `12 d 4 h`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{max(0.0, seconds):.1f} s" if seconds < 10 else f"{whole} s"
-    for size, unit, smaller, small_unit in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
-        if whole >= size:
-            big, rest = divmod(whole, size)
-            small = rest // smaller
-            return f"{big} {unit} {small} {small_unit}" if small else f"{big} {unit}"
-    return f"{whole} s"
-
-
-def size_words(size_bytes: float) -> str:
-    """A size in decimal units: `4.1 GB`."""
-    size = float(size_bytes)
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    raise AssertionError(size_bytes)
 
 
 class Step:

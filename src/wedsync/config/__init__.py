@@ -1,7 +1,7 @@
 """One file plus the environment, read once, frozen; and where everything lies below the home."""
 
 from wedsync.config.home import Home, default_home
-from wedsync.config.load import LoadedConfig, Setting, load_config
+from wedsync.config.load import LoadedConfig, Setting, format_value, load_config
 from wedsync.config.model import (
     BackupConfig,
     ClusterConfig,
@@ -34,5 +34,6 @@ __all__ = [
     "RepositoryKind",
     "Setting",
     "default_home",
+    "format_value",
     "load_config",
 ]

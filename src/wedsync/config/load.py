@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 
@@ -111,6 +111,23 @@ def format_duration(duration: timedelta) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return " ".join(parts) or "0s"
+
+
+def format_value(value: object) -> str:
+    """A setting's value as one would write it in the file; a password in a DSN is not shown."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "true" if value else "false"
+        case timedelta():
+            return format_duration(value)
+        case dict():
+            return ", ".join(f"{key} = {item}" for key, item in cast("dict[str, str]", value).items()) or "none"
+        case str():
+            return re.sub(r"(://[^\s/:@]*:)\S*@|(password\s*=\s*)\S+", r"\1\2***@", value)
+        case _:
+            return str(value)
 
 
 def _leaves(section: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, Any]]:

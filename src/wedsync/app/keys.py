@@ -1,0 +1,53 @@
+"""The keys of a home: what a client needs to reach the database and the API."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import jwt
+
+from wedsync.app.platform import Platform
+from wedsync.cluster import Secrets
+from wedsync.web import create_sign_in_link
+
+_ISSUED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+_EXPIRES_AT = datetime(2046, 1, 1, tzinfo=UTC)
+_SIGNING_KEY = "jwt_secret"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """Addresses and keys, as `wedsync keys --json` prints them; all but the addresses are secrets."""
+
+    api_url: str
+    anon: str
+    service_role: str
+    db_url: str
+    console_url: str
+
+
+def ensure_keys(secrets: Secrets) -> None:
+    """Make the signing key and the two API keys if they are not there."""
+    signing_key = secrets.get_or_create(_SIGNING_KEY)
+    for role in ("anon", "service_role"):
+        claims = {"iss": "wedsync", "role": role, "iat": _ISSUED_AT, "exp": _EXPIRES_AT}
+        token = jwt.encode(claims, signing_key, algorithm="HS256")
+        secrets.get_or_create(f"{role}_key", make=lambda token=token: token)
+
+
+def read_keys(platform: Platform) -> Keys:
+    """The keys of a home that was set up. Raises `SecretProblem` where one is missing."""
+    gateway = platform.config.gateway
+    base = f"http://{gateway.host}:{gateway.port}"
+    return Keys(
+        api_url=base,
+        anon=platform.secrets.read("anon_key").strip(),
+        service_role=platform.secrets.read("service_role_key").strip(),
+        db_url=platform.public_target().dsn(with_password=True),
+        console_url=f"{base}/admin",
+    )
+
+
+def new_sign_in_link(platform: Platform) -> str:
+    """An address that signs its reader in to the console, once, within fifteen minutes."""
+    token = create_sign_in_link(platform.state, platform.clock)
+    return f"{read_keys(platform).console_url}/sign-in?token={token}"

@@ -1,0 +1,167 @@
+"""Build the objects of one home, each once, each when it is first asked for."""
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+
+from wedsync.backup import (
+    BackupRecords,
+    BackupRuns,
+    BackupService,
+    HeartbeatService,
+    PgBackRest,
+    Surveyor,
+    TimelineBook,
+    Verifier,
+)
+from wedsync.clock import Clock, SystemClock
+from wedsync.cluster import Engine, Secrets, Server, ensure_roles, find_engine
+from wedsync.config import Config, Home, LoadedConfig, Profile, load_config
+from wedsync.database import ConnectionTarget
+from wedsync.errors import UsageProblem
+from wedsync.recovery import Planner, Recoverer
+from wedsync.state import StateStore, open_state
+
+PASSWORD_ROLES = ("wedsync_owner", "wedsync_monitor", "wedsync_gateway")
+"""Roles that connect over TCP, each with a password in `secrets/<role>`."""
+
+
+class Platform:
+    """One home and everything that works on it. Opens nothing by itself but the state file."""
+
+    def __init__(
+        self, home: Home, environment: Mapping[str, str], *, flags: Mapping[str, object] | None = None
+    ) -> None:
+        self.home = home
+        self.loaded: LoadedConfig = load_config(home, environment, flags=flags)
+        self.clock: Clock = SystemClock()
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the home."""
+        return self.loaded.config
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the platform runs its own cluster."""
+        return self.config.profile is Profile.LOCAL
+
+    def require_local(self, what: str) -> None:
+        """Refuse a command that only makes sense for a cluster of ours."""
+        if not self.is_local:
+            raise UsageProblem(
+                f"{what} works on a cluster that the platform runs itself",
+                detail=f"this home has profile {self.config.profile}",
+                hint="wedsync doctor says what is possible with an adopted PostgreSQL",
+            )
+
+    @cached_property
+    def engine(self) -> Engine:
+        """PostgreSQL's and pgBackRest's programs."""
+        return find_engine(self.home)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """The secrets of the home."""
+        return Secrets(self.home)
+
+    @cached_property
+    def state(self) -> StateStore:
+        """The state file, open."""
+        return open_state(self.home.state_db)
+
+    @cached_property
+    def server(self) -> Server:
+        """The PostgreSQL of the home (profile `local`)."""
+        return Server(engine=self.engine, home=self.home, config=self.config)
+
+    @cached_property
+    def pgbackrest(self) -> PgBackRest:
+        """The backup engine."""
+        return PgBackRest(engine=self.engine, home=self.home, config=self.config)
+
+    @cached_property
+    def surveyor(self) -> Surveyor:
+        """Says what can be restored."""
+        return Surveyor(pgbackrest=self.pgbackrest, state=self.state, clock=self.clock)
+
+    @cached_property
+    def backup_runs(self) -> BackupRuns:
+        """Takes and removes backups."""
+        return BackupRuns(pgbackrest=self.pgbackrest, state=self.state, clock=self.clock)
+
+    @cached_property
+    def backup_records(self) -> BackupRecords:
+        """What the state file knows of backups and runs."""
+        return BackupRecords(self.state)
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """Reads repositories whole."""
+        return Verifier(pgbackrest=self.pgbackrest, surveyor=self.surveyor, clock=self.clock)
+
+    @cached_property
+    def recoverer(self) -> Recoverer:
+        """Takes the database back."""
+        return Recoverer(
+            planner=Planner(
+                surveyor=self.surveyor, pgbackrest=self.pgbackrest, server=self.server, clock=self.clock
+            ),
+            server=self.server,
+            pgbackrest=self.pgbackrest,
+            timelines=TimelineBook(pgbackrest=self.pgbackrest, state=self.state),
+            state=self.state,
+            clock=self.clock,
+            settle=self.settle_roles,
+        )
+
+    def backup_service(self) -> BackupService:
+        """The keeper's schedule of backups."""
+        return BackupService(
+            runs=self.backup_runs,
+            pgbackrest=self.pgbackrest,
+            monitor=self.monitor_target,
+            clock=self.clock,
+        )
+
+    def heartbeat_service(self) -> HeartbeatService:
+        """The keeper's heartbeat."""
+        return HeartbeatService(
+            owner=self.owner_target,
+            state=self.state,
+            clock=self.clock,
+            every=self.config.backup.heartbeat_every,
+            keep=self.config.backup.recovery_window,
+        )
+
+    @property
+    def owner_target(self) -> ConnectionTarget:
+        """The database, as the role that owns the schema."""
+        return self._target("wedsync_owner")
+
+    @property
+    def monitor_target(self) -> ConnectionTarget:
+        """The database, as the role that looks on."""
+        return self._target("wedsync_monitor")
+
+    def _target(self, role: str) -> ConnectionTarget:
+        if self.is_local:
+            return self.server.target(role, self.config.database.name)
+        assert self.config.database.dsn is not None  # noqa: S101 - the configuration was checked for it
+        return ConnectionTarget.from_dsn(self.config.database.dsn)
+
+    def public_target(self) -> ConnectionTarget:
+        """The database over TCP, as its owner, password included: what `keys` prints."""
+        if not self.is_local:
+            return self.owner_target
+        return self.server.tcp_target("wedsync_owner", self.secrets.read("wedsync_owner"))
+
+    async def settle_roles(self) -> None:
+        """Make or mend roles, database and rights; needs the server running."""
+        passwords = {role: self.secrets.get_or_create(role) for role in PASSWORD_ROLES}
+        await ensure_roles(self.server.target(), config=self.config, passwords=passwords)
+
+
+def this_environment() -> Mapping[str, str]:
+    """The environment of this process: read here and nowhere else."""
+    return os.environ

@@ -1,0 +1,15 @@
+"""Which processes of a home run: each holds a lock file with its pid."""
+
+from wedsync.app.platform import Platform
+from wedsync.process import FileLock, is_alive
+
+
+def service_lock(platform: Platform, name: str) -> FileLock:
+    """The lock that a running service holds; its holder is the service's process."""
+    return FileLock(platform.home.run / f"{name}.lock", purpose=name)
+
+
+def running_pid(platform: Platform, name: str) -> int | None:
+    """Pid of a service of this home, if it runs."""
+    holder = service_lock(platform, name).holder()
+    return holder.pid if holder is not None and holder.pid and is_alive(holder.pid) else None

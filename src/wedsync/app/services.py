@@ -1,0 +1,173 @@
+"""The processes of a home: the supervisor keeps PostgreSQL, keeper and gateway running."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from time import monotonic
+
+from wedsync.app.platform import Platform
+from wedsync.app.running import running_pid, service_lock
+from wedsync.app.view import StatusReader
+from wedsync.errors import Busy, ServerFailed
+from wedsync.process import FileLock, is_alive, spawn_detached, wait_for_exit
+from wedsync.process.supervision import ProcessFact, Record, Supervised, Supervisor
+from wedsync.state import as_text
+from wedsync.web import gateway_app, serve
+
+_COMES_UP = timedelta(seconds=30)
+_GOES_DOWN = timedelta(seconds=20)
+_DATABASE_STARTS = timedelta(hours=12)  # crash recovery may replay for long; it is watched, not cut off
+_POLL_S = 0.05
+
+
+async def run_keeper(platform: Platform) -> None:
+    """Backups by schedule and the heartbeat, until cancelled; one keeper a home."""
+    with service_lock(platform, "keeper"):
+        platform.pgbackrest.write_config()
+        async with asyncio.TaskGroup() as group:
+            if platform.config.backup.enabled:
+                group.create_task(platform.backup_service().run(), name="backups")
+            group.create_task(platform.heartbeat_service().run(), name="heartbeat")
+
+
+async def run_gateway(platform: Platform) -> None:
+    """The HTTP side, until cancelled."""
+    with service_lock(platform, "gateway"):
+        reader = StatusReader(platform)
+        app = gateway_app(view=reader.view, ready=reader.ready, state=platform.state, clock=platform.clock)
+        await serve(app, platform.config.gateway.host, platform.config.gateway.port)
+
+
+async def run_supervisor(platform: Platform) -> None:
+    """Keep all processes of the home running until cancelled, then stop them in order."""
+    with service_lock(platform, "supervisor"):
+        processes: list[Supervised] = []
+        if platform.is_local:
+            processes.append(_postgresql(platform))
+        processes += [_own(platform, "keeper"), _own(platform, "gateway")]
+        await Supervisor(processes, record=_record(platform)).run()
+
+
+def why_server_must_wait(platform: Platform) -> str | None:
+    """Why PostgreSQL must not be started now: a recovery works on its files, or left them half-way."""
+    holder = FileLock(platform.home.run / "recovery.lock", purpose="look for a recovery").holder()
+    if holder is not None:
+        return f"a recovery is under way (process {holder.pid})"
+    unfinished = platform.recoverer.journal.unfinished()
+    if unfinished is not None and not unfinished.stage.files_are_whole:
+        return f"the recovery of {unfinished.started_at:%Y-%m-%d %H:%M:%S} stopped at: {unfinished.stage}"
+    return None
+
+
+async def stop_everything(platform: Platform) -> list[str]:
+    """Stop the supervisor and with it the rest, or what is left of it; gives the names of what ran."""
+    if FileLock(platform.home.run / "recovery.lock", purpose="stop").holder() is not None:
+        raise Busy("a recovery is under way", hint="let it end; stopping now would leave the files half-way")
+    stopped: list[str] = []
+    for name in ("supervisor", "gateway", "keeper"):
+        pid = running_pid(platform, name)
+        if pid is not None:
+            stopped.append(name)
+            await _end(pid, within=timedelta(minutes=3) if name == "supervisor" else _GOES_DOWN)
+    if platform.is_local and await platform.server.stop("fast"):
+        stopped.append("postgresql")
+    return stopped
+
+
+async def until_signalled(work: Callable[[], Awaitable[None]]) -> None:
+    """Run a service until it ends, or until SIGTERM or SIGINT asks for its end."""
+    task = asyncio.ensure_future(work())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def spawn_service(platform: Platform, name: str) -> int:
+    """Start a service of this home in a session of its own; gives its pid."""
+    return spawn_detached(
+        [sys.executable, "-P", "-m", "wedsync", "service", name, "--home", str(platform.home.root)],
+        log=platform.home.log / f"{name}.out",
+        cwd=platform.home.root,
+    )
+
+
+async def wait_for_service(platform: Platform, name: str, pid: int) -> None:
+    """Return when the service holds its lock. Raises `ServerFailed` if it ends or takes too long."""
+    started = monotonic()
+    while monotonic() - started < _COMES_UP.total_seconds():
+        if running_pid(platform, name) == pid:
+            return
+        if not is_alive(pid):
+            break
+        await asyncio.sleep(_POLL_S)
+    raise ServerFailed(
+        f"the {name} did not come up",
+        detail=last_words(platform, name),
+        hint=f"its whole output is in {platform.home.log / name}.out",
+    )
+
+
+def last_words(platform: Platform, name: str) -> str:
+    """The last lines that a service printed."""
+    try:
+        lines = (platform.home.log / f"{name}.out").read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return "it printed nothing"
+    return " / ".join(line.strip() for line in lines[-3:]) or "it printed nothing"
+
+
+def _postgresql(platform: Platform) -> Supervised:
+    async def start() -> int:
+        return await platform.server.start(
+            archive_command=platform.pgbackrest.archive_command(), deadline=_DATABASE_STARTS
+        )
+
+    async def stop(_pid: int) -> None:
+        await platform.server.stop("fast")
+
+    return Supervised(
+        name="postgresql",
+        start=start,
+        stop=stop,
+        find_running=platform.server.postmaster_pid,
+        may_start=lambda: why_server_must_wait(platform),
+    )
+
+
+def _own(platform: Platform, name: str) -> Supervised:
+    async def start() -> int:
+        pid = spawn_service(platform, name)
+        await wait_for_service(platform, name, pid)
+        return pid
+
+    async def stop(pid: int) -> None:
+        await _end(pid, within=_GOES_DOWN)
+
+    return Supervised(name=name, start=start, stop=stop, find_running=lambda: running_pid(platform, name))
+
+
+async def _end(pid: int, *, within: timedelta) -> None:
+    """SIGTERM, and SIGKILL when the time is up: every service of ours survives that."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within.total_seconds()):
+                await wait_for_exit(pid)
+                return
+
+
+def _record(platform: Platform) -> Record:
+    def record(process: str, what: ProcessFact, detail: str) -> None:
+        platform.state.write(
+            "insert into process_events (at, process, what, detail) values (?, ?, ?, ?)",
+            (as_text(platform.clock.now()), process, what, detail),
+        )
+
+    return record

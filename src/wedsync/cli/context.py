@@ -1,0 +1,47 @@
+"""From the words of a call to the platform of a home."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wedsync.config import Home, default_home
+from wedsync.errors import HomeProblem
+
+if TYPE_CHECKING:
+    from wedsync.app import Platform
+
+
+def enter_home(home_path: str | None) -> Home:
+    """The home to work on, as its owner: a process of root becomes the service user here."""
+    home = default_home(home_path, os.environ)
+    if os.geteuid() == 0:
+        from wedsync.process.privileges import step_down  # noqa: PLC0415 - root only
+
+        done = step_down(home.root)
+        for sentence in done.sentences() if done else []:
+            click.echo(f"  {sentence}", err=True)
+    return home
+
+
+def open_platform(home_path: str | None, flags: Mapping[str, object] | None = None) -> "Platform":
+    """The platform of a home that was set up. Raises `HomeProblem` if there is none."""
+    home = default_home(home_path, os.environ)
+    if not home.config_file.exists() and not Path(home.root).is_dir():
+        raise HomeProblem(
+            f"there is no home at {home.root}",
+            hint="bin/up makes one; another one is named by --home or WEDSYNC_HOME",
+        )
+    home = enter_home(home_path)
+    from wedsync.app import Platform, this_environment  # noqa: PLC0415 - after root was given up
+    from wedsync.log import configure_logging  # noqa: PLC0415
+
+    configure_logging(level="warning")
+    return Platform(home, this_environment(), flags=flags)
+
+
+def operator() -> str:
+    """Who gave the command, for the audit trail: the person behind sudo if there is one."""
+    return os.environ.get("SUDO_USER") or os.environ.get("USER") or f"uid {os.getuid()}"

@@ -1,0 +1,190 @@
+"""`up`, `down` and the services behind them."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import click
+
+from wedsync.cli.context import enter_home, open_platform
+from wedsync.cli.output import Exit, ProgressLine, Step, command, put_json
+from wedsync.errors import ServerFailed
+
+if TYPE_CHECKING:
+    from wedsync.app import Platform
+
+_GATEWAY_ANSWERS = timedelta(seconds=60)
+
+
+def register(main: click.Group) -> None:
+    """Add the commands of this module."""
+
+    @click.option("--port", type=int, metavar="N", help="Port of the gateway; 8000 for a new home.")
+    @click.option("--db-port", type=int, metavar="N", help="Port of PostgreSQL; 54329 for a new home.")
+    @click.option("--detach", is_flag=True, help="Return as soon as the gateway answers.")
+    @click.option("--empty", is_flag=True, help="No demo season in a new home.")
+    async def up(
+        *, home_path: str | None, port: int | None, db_port: int | None, detach: bool, empty: bool
+    ) -> Exit:
+        """Set up what is missing and start everything.
+
+        The first run makes the cluster, applies migrations, loads a demo season and takes the first backup;
+        stopped in the middle, the next one goes on from there. On a running home it says what is running.
+
+        \b
+        Example: wedsync up --home /srv/wedsync --port 8080 --detach
+        """
+        return await _up(home_path, port=port, db_port=db_port, detach=detach, empty=empty)
+
+    async def down(*, home_path: str | None, as_json: bool) -> Exit:
+        """Stop the gateway, the keeper and PostgreSQL; what was written is safe.
+
+        \b
+        Example: wedsync down
+        """
+        from wedsync.app import stop_everything  # noqa: PLC0415
+
+        stopped = await stop_everything(open_platform(home_path))
+        if as_json:
+            put_json({"stopped": stopped})
+        else:
+            click.echo("stopped: " + ", ".join(stopped) if stopped else "nothing was running")
+        return Exit.DONE
+
+    @click.argument("name", type=click.Choice(["supervisor", "keeper", "gateway"]))
+    async def service(*, home_path: str | None, name: str) -> Exit:
+        """Run one service in the foreground (the supervisor does this)."""
+        from wedsync.app import run_gateway, run_keeper, run_supervisor, until_signalled  # noqa: PLC0415
+        from wedsync.log import configure_logging  # noqa: PLC0415
+
+        platform = open_platform(home_path)
+        configure_logging(file=platform.home.log / f"{name}.log", json=True)
+        services: dict[str, Callable[[Platform], Awaitable[None]]] = {
+            "supervisor": run_supervisor,
+            "keeper": run_keeper,
+            "gateway": run_gateway,
+        }
+        await until_signalled(lambda: services[name](platform))
+        return Exit.DONE
+
+    command(main, "up", answers=False)(up)
+    command(main, "down")(down)
+    command(main, "service", answers=False)(service).hidden = True
+
+
+async def _up(home_path: str | None, *, port: int | None, db_port: int | None, detach: bool, empty: bool) -> Exit:
+    began = monotonic()
+    home = enter_home(home_path)
+    from wedsync import app  # noqa: PLC0415 - after root was given up
+    from wedsync.log import configure_logging  # noqa: PLC0415
+
+    configure_logging(level="warning")
+    flags: dict[str, object] = {
+        name: value for name, value in (("gateway.port", port), ("cluster.port", db_port)) if value is not None
+    }
+    click.echo(f"home {home.root}", err=True)
+    if app.write_first_config(home, flags):
+        click.echo(f"  wrote {home.config_file.name}", err=True)
+    platform = app.Platform(home, app.this_environment())
+    app.check_flags(platform, flags)
+    supervisor = app.running_pid(platform, "supervisor")
+    if supervisor is not None:
+        await _wait_for_gateway(platform, supervisor)
+        click.echo("running already:", err=True)
+        await _say_what_runs(platform)
+        return Exit.DONE
+    app.require_gateway_port(platform)
+    if platform.is_local:
+        await _prepare(platform, demo=not empty)
+    if detach:
+        pid = app.spawn_service(platform, "supervisor")
+        await _wait_for_gateway(platform, pid)
+        await _say_what_runs(platform)
+        click.echo(f"  all of it took {monotonic() - began:.1f} s", err=True)
+        return Exit.DONE
+
+    configure_logging(file=platform.home.log / "supervisor.log", json=True)
+
+    async def supervise() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(app.run_supervisor(platform))
+            group.create_task(_greet(platform))
+
+    await app.until_signalled(supervise)
+    click.echo("stopped", err=True)
+    return Exit.DONE
+
+
+async def _prepare(platform: "Platform", *, demo: bool) -> None:
+    from wedsync import app  # noqa: PLC0415
+
+    line = ProgressLine()
+    preparation = app.Preparation(platform, step=Step, progress=line.show)
+    unfinished = await preparation.prepare(demo=demo)
+    line.end()
+    if unfinished is not None:
+        click.echo(
+            f"  PostgreSQL stays down: the recovery to {unfinished.target} of"
+            f" {unfinished.started_at:%Y-%m-%d %H:%M:%S} UTC stopped at: {unfinished.stage}\n"
+            "  next: wedsync recover run --to MOMENT --yes goes on with it",
+            err=True,
+        )
+
+
+async def _greet(platform: "Platform") -> None:
+    await _wait_for_gateway(platform, os.getpid())
+    await _say_what_runs(platform)
+    click.echo("  Ctrl-C stops everything", err=True)
+
+
+async def _wait_for_gateway(platform: "Platform", supervisor: int) -> None:
+    """Return when /healthz answers."""
+    from wedsync.app import last_words  # noqa: PLC0415
+    from wedsync.process import is_alive  # noqa: PLC0415
+
+    gateway = platform.config.gateway
+    started = monotonic()
+    while monotonic() - started < _GATEWAY_ANSWERS.total_seconds():
+        if await _answers(gateway.host, gateway.port):
+            return
+        if not is_alive(supervisor):
+            raise ServerFailed("the supervisor ended", detail=last_words(platform, "supervisor"))
+        await asyncio.sleep(0.05)
+    raise ServerFailed(
+        f"the gateway does not answer on port {gateway.port}",
+        detail=last_words(platform, "gateway"),
+        hint="wedsync status",
+    )
+
+
+async def _answers(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(f"GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            line = await reader.readline()
+            writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return b" 200 " in line
+
+
+async def _say_what_runs(platform: "Platform") -> None:
+    from wedsync.app import StatusReader, new_sign_in_link, read_keys  # noqa: PLC0415
+    from wedsync.monitoring import continuous_window, judge  # noqa: PLC0415
+    from wedsync.words import moment_words  # noqa: PLC0415
+
+    facts = await StatusReader(platform).facts(survey_within=timedelta(seconds=15))
+    verdict = judge(facts, platform.clock.now().astimezone())
+    keys = read_keys(platform)
+    window = continuous_window(facts.survey)
+    click.echo(f"  {verdict.sentence}")
+    click.echo(f"  console          {new_sign_in_link(platform)}  (signs in once, within 15 minutes)")
+    click.echo(f"  API              {keys.api_url}")
+    click.echo(f"  database         port {platform.config.cluster.port}; keys: wedsync keys")
+    click.echo(
+        f"  recovery window  {moment_words(window.from_at)} – now" if window else "  recovery window  none yet"
+    )

@@ -1,0 +1,221 @@
+"""`recover …`: what can be restored, what it would cost, and doing it."""
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from wedsync.cli.context import open_platform, operator
+from wedsync.cli.output import Exit, ProgressLine, command, put_json
+from wedsync.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from wedsync.app import Platform
+    from wedsync.recovery import Recovered, RecoveryPlan
+
+
+def register(main: click.Group) -> None:
+    """Add the commands of this module."""
+
+    @main.group()
+    def recover() -> None:
+        """Take the database back to any second: look, plan, run, undo."""
+
+    async def window(*, home_path: str | None, as_json: bool) -> Exit:
+        """Say which moments can be restored, and which cannot.
+
+        Exit code 0 when there are some, 3 when there is none.
+
+        \b
+        Example: wedsync recover window
+        """
+        return await _window(home_path, as_json=as_json)
+
+    @click.option("--to", metavar="MOMENT", required=True, help="A moment with its offset, or: latest")
+    async def plan(*, home_path: str | None, as_json: bool, to: str) -> Exit:
+        """Say what a recovery to a moment would do, lose and take; change nothing.
+
+        \b
+        Example: wedsync recover plan --to '2026-06-14 11:05:30+01:00'
+        """
+        platform = _local(home_path)
+        made = await platform.recoverer.plan(_moment(to))
+        if as_json:
+            put_json(made.to_json())
+        else:
+            _say_plan(made)
+        return Exit.DONE
+
+    @click.option("--to", metavar="MOMENT", help="A moment with its offset, or: latest")
+    @click.option("--undo", is_flag=True, help="Back to the state before the last recovery.")
+    @click.option("--yes", is_flag=True, help="Do it; without it the plan is shown and confirmed.")
+    async def run(*, home_path: str | None, as_json: bool, to: str | None, undo: bool, yes: bool) -> Exit:
+        """Take the whole database back, in place. Interrupted, the same command goes on.
+
+        The present state is secured first: `--undo` brings it back.
+
+        \b
+        Example: wedsync recover run --to '2026-06-14 11:05:30+01:00'
+        """
+        return await _run(home_path, as_json=as_json, to=to, undo=undo, yes=yes)
+
+    command(recover, "window")(window)
+    command(recover, "plan")(plan)
+    command(recover, "run")(run)
+
+
+def _local(home_path: str | None) -> "Platform":
+    platform = open_platform(home_path)
+    platform.require_local("recover")
+    platform.pgbackrest.write_config()
+    return platform
+
+
+def _moment(text: str) -> datetime | None:
+    from wedsync.recovery import parse_moment  # noqa: PLC0415
+
+    return None if text == "latest" else parse_moment(text)
+
+
+async def _window(home_path: str | None, *, as_json: bool) -> Exit:
+    from wedsync.words import moment_words  # noqa: PLC0415
+
+    platform = open_platform(home_path)
+    platform.pgbackrest.write_config()
+    survey = await platform.surveyor.survey()
+    found = survey.windows
+    if as_json:
+        put_json(
+            {
+                "windows": [
+                    {"from": item.from_at, "to": item.to_at, "timeline": item.timeline, "repos": item.repos}
+                    for item in found.windows
+                ],
+                "backups": [
+                    {
+                        "repo": item.repo,
+                        "label": item.label,
+                        "type": item.kind,
+                        "finished_at": item.finished_at,
+                        "damaged": item.damaged,
+                    }
+                    for item in survey.catalogue.backups
+                ],
+                "gaps": [
+                    {
+                        "repo": gap.repo,
+                        "first": gap.first,
+                        "last": gap.last,
+                        "from": gap.from_at,
+                        "to": gap.to_at,
+                        "covered_by": gap.covered_by,
+                    }
+                    for gap in found.gaps
+                ],
+                "moments": [{"repo": item.repo, "label": item.label, "at": item.at} for item in found.moments],
+                "problems": [{"repo": item.repo, "message": item.message} for item in survey.problems],
+            }
+        )
+        return Exit.DONE if found.windows else Exit.NO
+    for item in found.windows:
+        repos = " and ".join(f"repo{repo}" for repo in item.repos)
+        click.echo(
+            f"{moment_words(item.from_at)} – {moment_words(item.to_at)}  every second, from {repos}"
+            + (f", timeline {item.timeline}" if item.timeline > 1 else "")
+        )
+    for moment in found.moments:
+        click.echo(f"{moment_words(moment.at)}  this moment only, from {moment.label} in repo{moment.repo}")
+    for gap in found.gaps:
+        covered = " (another repository has them)" if gap.covered_by else ""
+        click.echo(f"gap in repo{gap.repo}: {gap.segments} WAL segments from {gap.first} are missing{covered}")
+    for problem in survey.problems:
+        click.echo(f"repo{problem.repo} cannot be read: {problem.message}", err=True)
+    if not found.windows:
+        click.echo("no moment can be restored yet")
+        return Exit.NO
+    return Exit.DONE
+
+
+async def _run(home_path: str | None, *, as_json: bool, to: str | None, undo: bool, yes: bool) -> Exit:
+    from wedsync.state import record_action  # noqa: PLC0415
+
+    if (to is None) == (not undo):
+        raise UsageProblem("say where to go back to", hint="either --to MOMENT or --undo")
+    platform = _local(home_path)
+    recoverer = platform.recoverer
+    plan = await (recoverer.plan_undo() if to is None else recoverer.plan(_moment(to)))
+    if not as_json:
+        _say_plan(plan)
+    if not yes and not _confirmed():
+        raise UsageProblem("nothing was done: the plan was not confirmed", hint="add --yes to carry it out")
+    record_action(
+        platform.state,
+        at=platform.clock.now(),
+        operator=operator(),
+        action="recover run",
+        detail={"to": plan.asked, "base": plan.base.label, "repo": plan.repo},
+    )
+    line = ProgressLine(every_s=1.0)
+    try:
+        done = await recoverer.run(plan, report=lambda phase, words: line.show(f"{phase}: {words}"))
+    finally:
+        line.end()
+        unfinished = recoverer.journal.unfinished()
+        if unfinished is not None:
+            click.echo(
+                f"the recovery stopped at: {unfinished.stage}. Nothing is lost; run the command again to go on",
+                err=True,
+            )
+    if as_json:
+        put_json(done.to_json())
+    else:
+        _say_done(done)
+    return Exit.DONE
+
+
+def _confirmed() -> bool:
+    return sys.stdin.isatty() and click.confirm("Take the whole database back now?", default=False)
+
+
+def _say_plan(plan: "RecoveryPlan") -> None:
+    from wedsync.words import duration_words, moment_words, size_words  # noqa: PLC0415
+
+    click.echo(f"back to    {moment_words(plan.target_at)}")
+    click.echo(
+        f"from       {plan.base.kind} backup {plan.base.label} in repo{plan.repo}"
+        f" ({size_words(plan.base.database_bytes)}, {moment_words(plan.base.finished_at)})"
+    )
+    click.echo(f"WAL        {plan.wal_segments} segments, {plan.wal_first} to {plan.wal_last}")
+    loss = plan.loss
+    many = "" if loss.exact else "at least "
+    click.echo(
+        f"lost       {many}{loss.commits} commits"
+        + (f", {moment_words(loss.from_at)} to {moment_words(loss.to_at)}" if loss.commits else "")
+        + " (undo brings them back)"
+    )
+    forecast = plan.forecast
+    learnt = f"from {forecast.runs} runs here" if forecast.runs else "not measured on this machine yet"
+    click.echo(
+        f"takes      about {duration_words(forecast.total_s)}"
+        f" ({duration_words(forecast.low_s)} to {duration_words(forecast.high_s)}; {learnt})"
+    )
+    for note in plan.notes:
+        click.echo(f"note       {note}")
+
+
+def _say_done(done: "Recovered") -> None:
+    from wedsync.words import duration_words, moment_words  # noqa: PLC0415
+
+    click.echo(f"restored to {moment_words(done.restored_to)}; last commit {moment_words(done.last_commit_at)}")
+    click.echo(
+        f"took {duration_words(done.took_s)} (forecast {duration_words(done.forecast_s)}): "
+        + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in done.phases_s.items())
+    )
+    click.echo(
+        f"archiving goes on, on timeline {done.timeline}"
+        if done.archiving
+        else "the new timeline is not seen in the archive yet: look at wedsync status"
+    )
+    if done.can_be_undone:
+        click.echo("to take it back: wedsync recover run --undo")
