@@ -8,8 +8,8 @@ row as it always is; ours makes the rows, copies them and checks the keys at the
 """
 
 import asyncio
-import statistics
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
