@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from support.clusters import copy_cluster, new_home, remove_cluster
+from support.clusters import START, copy_cluster, new_home, remove_cluster
+from support.events import eventually
 from wedsync.backup import Backup, BackupKind, PgBackRest, Surveyor
 from wedsync.clock import SystemClock
-from wedsync.cluster import Engine, Server
+from wedsync.cluster import Engine, Server, find_engine
 from wedsync.config import Config, Home
+from wedsync.process import run
 from wedsync.state import StateStore, open_state
 
 
@@ -66,8 +68,6 @@ class BackedUp:
 
     async def wait_archived(self, segment: str) -> None:
         """Return when PostgreSQL says that the segment is archived."""
-        from support.events import eventually  # noqa: PLC0415
-
         async with await self.server.target().connect() as connection:
 
             async def is_archived() -> bool:
@@ -81,6 +81,17 @@ class BackedUp:
 
     async def backup(self, kind: BackupKind = BackupKind.FULL, repo: int = 1) -> Backup:
         return await self.pgbackrest.backup(kind, repo=repo)
+
+
+async def copy_repositories(source: Home, home: Home, config: Config) -> tuple[PgBackRest, StateStore]:
+    """The repositories, keys and data directory of a stopped cluster in a home of their own; no server."""
+    new_home(home.root)
+    for part in ("repo1", "repo2", "secrets", "pgdata"):
+        copied = await run(["cp", "-a", "--reflink=auto", source.root / part, home.root / part], deadline=START)
+        copied.check()
+    pgbackrest = PgBackRest(engine=find_engine(home), home=home, config=config)
+    pgbackrest.write_config()
+    return pgbackrest, open_state(home.state_db)
 
 
 @asynccontextmanager

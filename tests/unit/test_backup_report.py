@@ -89,6 +89,10 @@ def test_each_repository_says_in_words_what_is_wrong_with_it() -> None:
     assert (four.ok, four.message) == (False, "it has no stanza yet")
 
 
+def test_raw_bytes_of_an_encrypted_file_in_the_answer_do_no_harm() -> None:
+    assert not read_info(INFO.replace("\\u0093", "\x01\x1b\ufffd"), (3,)).repositories[2].ok
+
+
 def test_the_listing_becomes_the_archive_and_other_files_are_left_out() -> None:
     folder = "15-1/0000000100000000/"
     digest = "8b42e27bd33d6f559c2186d217bf9de7327fa641"

@@ -93,6 +93,8 @@ class RepositoryStatus:
     repo: int
     ok: bool
     message: str = ""
+    wrong_key: bool = False
+    """It was encrypted with another key than the one in the home."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,15 @@ from wedsync.backup.report import (
 from wedsync.cluster import Engine, Secrets, write_private
 from wedsync.config import Config, Home
 from wedsync.database import Lsn
-from wedsync.errors import BackupFailed, BackupUnknown, RestoreFailed, SegmentUnreadable, WedsyncError
+from wedsync.errors import (
+    BackupFailed,
+    BackupUnknown,
+    RepositoryUnreachable,
+    RestoreFailed,
+    SegmentUnreadable,
+    WedsyncError,
+    WrongKey,
+)
 from wedsync.process import Finished, run
 
 _NEW_LABEL = re.compile(r"new backup label = (?P<label>\S+)")
@@ -221,7 +229,12 @@ class PgBackRest:
                 seen = f"{error.message}: {error.detail}" if error.detail else error.message
                 statuses.append(RepositoryStatus(repo=repo, ok=False, message=seen))
                 continue
-            found = read_info(text, (repo,))
+            try:
+                found = read_info(text, (repo,))
+            except ValueError as error:
+                seen = f"pgBackRest's answer about it cannot be read ({error})"
+                statuses.append(RepositoryStatus(repo=repo, ok=False, message=seen))
+                continue
             backups += found.backups
             statuses += found.repositories
         return Catalogue(
@@ -299,20 +312,24 @@ class PgBackRest:
         command = self.restore_command(repo=repo, asynchronous=asynchronous_get, pgdata=pgdata)
         options = {"restore_command": command} | dict(recovery_options or {})
         await asyncio.to_thread(pgdata.mkdir, parents=True, exist_ok=True, mode=0o700)
-        finished = await self._call(
-            "restore",
-            f"--set={label}",
-            f"--pg1-path={pgdata}",
-            *target.options(),
-            *(["--delta"] if delta else []),
-            *([] if archiving else ["--archive-mode=off"]),
-            *(f"--recovery-option={name}={value}" for name, value in options.items()),
-            "--log-level-console=" + ("info" if on_progress is None else "detail"),
-            repo=repo,
-            deadline=self.config.deadline,
-            on_progress=on_progress,
-            otherwise=RestoreFailed,
-        )
+        try:
+            finished = await self._call(
+                "restore",
+                f"--set={label}",
+                f"--pg1-path={pgdata}",
+                *target.options(),
+                *(["--delta"] if delta else []),
+                *([] if archiving else ["--archive-mode=off"]),
+                *(f"--recovery-option={name}={value}" for name, value in options.items()),
+                "--log-level-console=" + ("info" if on_progress is None else "detail"),
+                repo=repo,
+                deadline=self.config.deadline,
+                on_progress=on_progress,
+                otherwise=RestoreFailed,
+            )
+        except BackupUnknown as error:
+            await self._require_readable(repo, error)
+            raise
         match = _RESTORED.search(finished.stdout)
         return Restored(repo=repo, label=label, files=int(match["files"]) if match else 0, took_s=finished.took_s)
 
@@ -381,6 +398,20 @@ class PgBackRest:
     async def archive_push(self, segment: Path) -> None:
         """Archive one finished segment by hand, as a stopped server's `archive_command` would have."""
         await self._call("archive-push", "--no-archive-async", str(segment), deadline=_ANSWER)
+
+    async def _require_readable(self, repo: int, error: WedsyncError) -> None:
+        """Raise what is wrong with a repository as a whole, for which pgBackRest blamed a single backup."""
+        for status in (await self.catalogue()).repositories:
+            if status.repo != repo or status.ok:
+                continue
+            kind = WrongKey if status.wrong_key else RepositoryUnreachable
+            raise kind(
+                f"repo{repo} cannot be read: {status.message}",
+                detail=error.detail,
+                hint=f"put its own key back into secrets/{key_name(repo)}"
+                if status.wrong_key
+                else "check that its disk is mounted, its host reachable and its credentials valid",
+            ) from error
 
     async def _call(
         self,

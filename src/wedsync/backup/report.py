@@ -39,7 +39,7 @@ class Said:
 
 def read_info(text: str, repos: Iterable[int]) -> Catalogue:
     """The catalogue in the answer of `info --output=json`; a repository it does not mention is not ok."""
-    answer: list[dict[str, Any]] = json.loads(text)
+    answer = _stanzas(text)
     backups: list[Backup] = []
     statuses: dict[int, RepositoryStatus] = {}
     for stanza in answer:
@@ -55,6 +55,12 @@ def read_info(text: str, repos: Iterable[int]) -> Catalogue:
     )
 
 
+def _stanzas(text: str) -> list[dict[str, Any]]:
+    """The answer's JSON. pgBackRest quotes bytes of a file it cannot read as they are, control characters
+    and all: hence not strict."""
+    return json.loads(text, strict=False)
+
+
 def _status(repo: int, status: Mapping[str, Any]) -> RepositoryStatus:
     code, message = int(status["code"]), str(status["message"])
     match code:
@@ -64,6 +70,7 @@ def _status(repo: int, status: Mapping[str, Any]) -> RepositoryStatus:
             told = "it is empty, gone, or its disk is not mounted: it holds nothing of this stanza"
         case _ if "outside of section" in message or "CryptoError" in message:
             told = f"it was encrypted with another key than secrets/repo{repo}_key"
+            return RepositoryStatus(repo=repo, ok=False, message=told, wrong_key=True)
         case _:
             told = printable(message)
     return RepositoryStatus(repo=repo, ok=False, message=told)
@@ -99,7 +106,7 @@ def read_clusters(text: str, repo: int) -> dict[str, tuple[str, str]]:
     """For each archive id of a repository (such as `15-1`): system id and PostgreSQL version."""
     return {
         f"{row['version']}-{row['id']}": (str(row["system-id"]), str(row["version"]))
-        for stanza in json.loads(text)
+        for stanza in _stanzas(text)
         for row in stanza.get("db", ())
         if row["repo-key"] == repo
     }
