@@ -55,10 +55,11 @@ async def initialise_cluster(*, engine: Engine, home: Home, config: Config, dura
         )
         finished.check(hint="wedsync doctor looks at space, rights and the engine")
     except ProgramFailed as error:
-        if error.detail and "No space left on device" in error.detail:
+        full = [part for part in (error.detail or "").split(" / ") if "No space left on device" in part]
+        if full:
             raise DiskFull(
                 "the disk is full: no cluster was made",
-                detail=error.detail,
+                detail=full[0],
                 hint=f"free space for {home.root}, or choose another --home",
             ) from error
         raise

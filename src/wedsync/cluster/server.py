@@ -261,6 +261,8 @@ class Server:
                     await asyncio.sleep(_POLL_S)
         except TimeoutError as error:
             raise ServerTimedOut("another process launches PostgreSQL and does not finish") from error
+        except OSError as error:
+            raise _about_files(error, self.home.run) from error
         try:
             yield
         finally:

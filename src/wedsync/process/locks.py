@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,8 +43,9 @@ class FileLock:
             os.close(handle)
             return False
         who = {"pid": os.getpid(), "purpose": self._purpose, "since": datetime.now(UTC).isoformat()}
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(who).encode(), 0)
+        with suppress(OSError):  # on a full disk the lock holds all the same; only its holder has no name
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(who).encode(), 0)
         self._file = handle
         return True
 
