@@ -71,7 +71,7 @@ def find_engine(home: Home) -> Engine:
         )
     (version, bin_dir), pgbackrest = servers[0], backups[0]
     is_unpacked = any(path.is_relative_to(home.engine) for path in (bin_dir, pgbackrest))
-    library_path = _library_path(home.engine) if is_unpacked else None
+    library_path = (_library_path(home.engine) or None) if is_unpacked else None
     return Engine(
         bin_dir=bin_dir,
         postgresql_version=version,
