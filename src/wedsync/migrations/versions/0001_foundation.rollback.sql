@@ -1,5 +1,5 @@
 -- The schemas auth, ops and audit stay: the cluster brought them, and ops holds the ledger.
-drop table ops.heartbeat;
+drop table if exists ops.heartbeat;
 drop function auth.role();
 drop function auth.uid();
 drop function auth.jwt();

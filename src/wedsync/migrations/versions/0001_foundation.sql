@@ -95,11 +95,12 @@ grant execute on function auth.jwt(), auth.uid(), auth.role() to anon, authentic
 
 -- The heartbeat ---------------------------------------------------------------------------------------
 
-create table ops.heartbeat (
+-- A keeper that started before this file has made it already. Few rows a page: each beat is an update in place.
+create table if not exists ops.heartbeat (
     id smallint primary key default 1 check (id = 1),
     beat_at timestamptz not null
-);
+) with (fillfactor = 10);
 comment on table ops.heartbeat is 'One row; the keeper commits to it so that the recovery window of an idle database moves on.';
-insert into ops.heartbeat (beat_at) values (now());
+insert into ops.heartbeat (id, beat_at) values (1, now()) on conflict (id) do nothing;
 grant select, update on ops.heartbeat to wedsync_backup;
 grant select on ops.heartbeat to service_role, wedsync_monitor;
