@@ -135,6 +135,8 @@ class Preparation:
         for repo in platform.pgbackrest.repos:
             with self._step(f"first backup to repo{repo}") as step:
                 step.note(await self._first_backup(repo))
+        with self._step("first recovery point"):
+            await self._first_recovery_point()
         platform.state.write(
             "insert or ignore into setup_steps (step, at) values (?, ?)",
             (_FIRST_RUN, as_text(platform.clock.now())),
@@ -152,6 +154,16 @@ class Preparation:
                 raise
             return f"not now: {error.message}"
         return f"{backup.label}, {backup.database_bytes / 1e6:.0f} MB in {backup.repo_bytes / 1e6:.0f} MB"
+
+    async def _first_recovery_point(self) -> None:
+        """A commit after the backups, archived: from it on, every second can be restored."""
+        platform = self._platform
+        backups = platform.backup_records.backups()
+        since = max((backup.consistent_from for backup in backups), default=platform.clock.now())
+        await platform.clock.sleep(max(since - platform.clock.now(), timedelta(0)))
+        async with await platform.owner_target.connect() as connection:
+            await connection.execute("update ops.heartbeat set beat_at = clock_timestamp()")
+        await platform.pgbackrest.check()
 
     async def _tell_pending(self) -> None:
         found = await migration_status(self._platform.owner_target)

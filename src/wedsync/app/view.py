@@ -44,7 +44,7 @@ class StatusReader:
             target=platform.monitor_target,
             survey=self._latest if survey_within is None else self.survey,
             state=self._state(),
-            server_state=(lambda: platform.server.state()) if platform.is_local else None,
+            server_state=platform.server.state if platform.is_local else None,
             processes={name: lambda name=name: running_pid(platform, name) for name in SERVICES},
         )
         return await collect(sources, clock=platform.clock, survey_within=survey_within)

@@ -152,22 +152,17 @@ class Planner:
             )
         asked = "latest" if moment is None else moment.isoformat()
         for archive in ground.archives:
-            try:
-                stop = await self._stop(ground, archive, wanted)
-            except SegmentUnreadable:
-                continue  # the other region may have it whole
-            if stop is None:
-                continue
-            route = find_route(
-                ground.backups_before(wanted, archive.repo),
-                archive,
-                last_segment=stop.last_segment,
-                timeline=stop.timeline,
-                known=ground.timelines,
-                also_here=ground.tail_names,
-            )
-            if route is not None:
-                return await self._plan(ground, archive, route=route, stop=stop, wanted=wanted, asked=asked)
+            for stop in await self._stops(ground, archive, wanted, to_the_end=moment is None):
+                route = find_route(
+                    ground.backups_before(wanted, archive.repo),
+                    archive,
+                    last_segment=stop.last_segment,
+                    timeline=stop.timeline,
+                    known=ground.timelines,
+                    also_here=ground.tail_names,
+                )
+                if route is not None:
+                    return await self._plan(ground, archive, route=route, stop=stop, wanted=wanted, asked=asked)
         single = _single_moment(ground, wanted)
         if single is not None:
             return await self._single(ground, single, asked)
@@ -210,8 +205,8 @@ class Planner:
             hint="wedsync recover window shows what can",
         )
 
-    async def _stop(self, ground: Ground, archive: Archive, moment: datetime) -> _Stop | None:
-        """Where recovery from this repository has to stop for `moment`; `None` if it cannot get there."""
+    async def _stops(self, ground: Ground, archive: Archive, moment: datetime, *, to_the_end: bool) -> list[_Stop]:
+        """Where recovery from this repository can stop for `moment`, the best first; empty if nowhere."""
         timeline = live_at(moment, ground.timelines) or ground.live
         windows = [
             window
@@ -221,25 +216,29 @@ class Planner:
             and window.timeline == timeline
             and window.from_at <= moment
         ]
-        if not windows:
-            return self._before_first_window(ground, archive, moment, timeline)
-        window = max(windows, key=lambda item: item.from_at)
-        if moment <= window.to_at:
-            return await self._inside(ground, archive, window, moment)
-        if _in_gap(ground, archive, window, moment):
-            return None
-        return _behind(ground, window.to_segment, timeline, moment, ended=window)
-
-    def _before_first_window(
-        self, ground: Ground, archive: Archive, moment: datetime, timeline: int
-    ) -> _Stop | None:
-        """A moment on the live timeline before anything of it was committed into an archived segment."""
-        if timeline != ground.live or not ground.backups_before(moment, archive.repo):
-            return None
-        if not archive.segments:
-            return None
-        last = max(archive.segments, key=lambda name: (number_of(name), timeline_of(name)))
-        return _behind(ground, last, timeline, moment, ended=None)
+        window = max(windows, key=lambda item: item.from_at, default=None)
+        if window is not None and moment <= window.to_at:
+            try:
+                return [await self._inside(ground, archive, window, moment)]
+            except SegmentUnreadable:
+                return []  # the other region may have it whole
+        if window is not None and _in_gap(ground, archive, window, moment):
+            return []
+        stops: list[_Stop] = []
+        if timeline == ground.live and archive.segments:
+            last = max(archive.segments, key=lambda name: (number_of(name), timeline_of(name)))
+            stops += _with_what_is_here(ground, last, moment, to_the_end=to_the_end)
+        if window is not None and window.to_lsn is not None:
+            stops.append(
+                _Stop(
+                    target=_at_lsn(window.to_lsn, timeline),
+                    timeline=timeline,
+                    last_segment=window.to_segment,
+                    last_commit_at=window.to_at,
+                    clamped=True,
+                )
+            )
+        return stops
 
     async def _inside(self, ground: Ground, archive: Archive, window: Window, moment: datetime) -> _Stop:
         bases = ground.backups_before(moment, archive.repo)
@@ -392,43 +391,46 @@ def _at_lsn(lsn: Lsn, timeline: int) -> RestoreTarget:
     return RestoreTarget(kind=TargetKind.LSN, lsn=lsn, timeline=timeline, action=TargetAction.PAUSE)
 
 
-def _behind(
-    ground: Ground, last_segment: str, timeline: int, moment: datetime, *, ended: Window | None
-) -> _Stop | None:
-    """A moment after the last archived commit of a timeline.
+def _with_what_is_here(ground: Ground, last_archived: str, moment: datetime, *, to_the_end: bool) -> list[_Stop]:
+    """A moment on the live timeline after the last archived commit: the WAL on this machine counts.
 
-    On the live one the WAL that is still here counts, and a running server will archive the rest before it
-    is stopped. Elsewhere nothing was committed between the last commit and the moment: it is clamped.
+    A running server archives the rest before it is stopped. What a stopped one, or one whose data directory
+    was deleted under it, has in its own segments is kept and replayed.
     """
-    if timeline == ground.live:
-        if ground.present.running:
-            return _Stop(
-                target=_at_time(moment, timeline),
-                timeline=timeline,
-                last_segment=max([last_segment, *ground.tail_names]),
+    last_segment = max([last_archived, *ground.tail_names])
+    before = [commit for commit in ground.present.tail_commits if commit.at <= moment]
+    if to_the_end and (ground.present.running or ground.present.tail):
+        return [
+            _Stop(
+                target=RestoreTarget(kind=TargetKind.DEFAULT, timeline=ground.live),
+                timeline=ground.live,
+                last_segment=last_segment,
+                last_commit_at=None if ground.present.running or not before else before[-1].at,
+                clamped=False,
+            )
+        ]
+    if ground.present.running:
+        return [
+            _Stop(
+                target=_at_time(moment, ground.live),
+                timeline=ground.live,
+                last_segment=last_segment,
                 last_commit_at=None,
                 clamped=False,
             )
-        before = [commit for commit in ground.present.tail_commits if commit.at <= moment]
-        if before:
-            later = len(before) < len(ground.present.tail_commits)
-            last = before[-1]
-            return _Stop(
-                target=_at_time(moment, timeline) if later else _at_lsn(last.lsn, timeline),
-                timeline=timeline,
-                last_segment=max(ground.tail_names),
-                last_commit_at=last.at,
-                clamped=not later,
-            )
-    if ended is None or ended.to_lsn is None:
-        return None
-    return _Stop(
-        target=_at_lsn(ended.to_lsn, timeline),
-        timeline=timeline,
-        last_segment=ended.to_segment,
-        last_commit_at=ended.to_at,
-        clamped=True,
-    )
+        ]
+    if not before:
+        return []
+    later = len(before) < len(ground.present.tail_commits)
+    return [
+        _Stop(
+            target=_at_time(moment, ground.live) if later else _at_lsn(before[-1].lsn, ground.live),
+            timeline=ground.live,
+            last_segment=last_segment,
+            last_commit_at=before[-1].at,
+            clamped=not later,
+        )
+    ]
 
 
 def _in_gap(ground: Ground, archive: Archive, window: Window, moment: datetime) -> bool:

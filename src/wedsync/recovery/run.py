@@ -327,7 +327,7 @@ class Recoverer:
                     detail=f"{error.message}: {error.detail or ''}",
                     hint=error.hint or "wedsync backup verify",
                 ) from error
-            if plan.from_local_wal or plan.asked == "undo":
+            if plan.from_local_wal or plan.restore_target.kind is TargetKind.DEFAULT:
                 for directory in self._wal_kept_for(plan, entry):
                     put_back(directory, pgdata)
         return entry
