@@ -116,7 +116,7 @@ async def test_roles_and_database_can_be_made_in_an_adopted_cluster(
 
 
 async def test_ours_allows_everything(cluster: Server) -> None:
-    home = await asyncio.to_thread(examine_home, cluster.home)
+    home = await asyncio.to_thread(examine_home, cluster.home, engine=cluster.engine)
     facts = await examine(cluster.target(dbname="wedsync"), home=home)
     missing = [item for item in capabilities(facts) if not item.available]
     assert [item.feature for item in missing] == []

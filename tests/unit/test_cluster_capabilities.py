@@ -44,6 +44,8 @@ HOME = HomeFacts(
     certificate_lasts=timedelta(days=300),
     open_files=(),
     newest_file_ahead=timedelta(0),
+    installed_version=150018,
+    pgbackrest_version=(2, 45),
 )
 
 
@@ -164,6 +166,7 @@ def test_a_connection_without_tls_is_told_apart_from_a_server_without() -> None:
         (replace(GOOD, data_directory_here=False), "physical backups"),
         (replace(GOOD, extensions={}), "statement statistics"),
         (replace(GOOD, home=replace(HOME, free_bytes=1)), "free space"),
+        (replace(GOOD, home=replace(HOME, installed_version=150019)), "installed version runs"),
         (replace(GOOD, home=replace(HOME, certificate_lasts=timedelta(-1))), "server certificate"),
         (replace(GOOD, home=replace(HOME, open_files=("secrets/a",))), "secrets are ours alone"),
         (replace(GOOD, home=replace(HOME, newest_file_ahead=timedelta(hours=1))), "clock goes forward"),

@@ -29,6 +29,11 @@ _BACKUP_CALLS = (
 )
 _CLOCK_MAY_DIFFER = timedelta(seconds=2)
 _RESTART = "restart PostgreSQL"
+_NEWER_PGBACKREST = {
+    (2, 46): "block incremental and SFTP",
+    (2, 56): "the progress of a restore",
+    (2, 59): "asynchronous fetching across timelines",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +147,9 @@ def capabilities(facts: Facts) -> list[Capability]:
         _commit_times(facts),
         _clock(facts),
     ]
-    return found + ([] if facts.home is None else [*_of_home(facts.home)])
+    if facts.home is not None:
+        found += [*_of_engine(facts.version, facts.home), *_of_home(facts.home)]
+    return found
 
 
 def _version(facts: Facts) -> Capability:
@@ -439,6 +446,31 @@ def _clock(facts: Facts) -> Capability:
         because=f"the server's clock differs from ours by {apart.total_seconds():.1f} s",
         remedy=() if near else ("synchronise both clocks: timedatectl set-ntp true",),
     )
+
+
+def _of_engine(running: int, home: HomeFacts) -> list[Capability]:
+    found: list[Capability] = []
+    if home.installed_version is not None:
+        same = running == home.installed_version
+        found.append(
+            Capability(
+                feature="installed version runs",
+                available=same,
+                because=f"PostgreSQL {_shown(running)} runs, {_shown(home.installed_version)} is installed",
+                remedy=() if same else ("wedsync down", "bin/up --detach"),
+            )
+        )
+    if home.pgbackrest_version is not None:
+        lacks = [what for since, what in _NEWER_PGBACKREST.items() if home.pgbackrest_version < since]
+        found.append(
+            Capability(
+                feature="backup engine",
+                available=True,
+                because="pgBackRest {}.{}".format(*home.pgbackrest_version)
+                + (f"; newer ones have {', '.join(lacks)}" if lacks else ""),
+            )
+        )
+    return found
 
 
 def _of_home(home: HomeFacts) -> list[Capability]:

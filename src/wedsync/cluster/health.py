@@ -1,12 +1,15 @@
 """What the files of a home say: space, certificate, modes of secrets, the clock."""
 
+import re
 import shutil
+import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 
+from wedsync.cluster.engine import Engine
 from wedsync.config import Home
 
 _WAL_OF_A_DAY = 24 * 60 * 16 * 1024 * 1024 // 10  # a tenth: an archived segment of an idle minute is small
@@ -26,10 +29,13 @@ class HomeFacts:
     """Secrets, keys and directories that other users may read."""
     newest_file_ahead: timedelta
     """How far the newest file's time is after now; a clock that was set back shows here."""
+    installed_version: int | None = None
+    """Version of the installed PostgreSQL, as `server_version_num`; the running one may be older."""
+    pgbackrest_version: tuple[int, int] | None = None
 
 
-def examine_home(home: Home, *, now: datetime | None = None) -> HomeFacts:
-    """Look at a home; reads names, modes, times and the certificate, no secret."""
+def examine_home(home: Home, *, engine: Engine | None = None, now: datetime | None = None) -> HomeFacts:
+    """Look at a home, and at the engine it uses; reads names, modes, times and the certificate, no secret."""
     moment = now or datetime.now(UTC)
     return HomeFacts(
         root=home.root,
@@ -38,7 +44,22 @@ def examine_home(home: Home, *, now: datetime | None = None) -> HomeFacts:
         certificate_lasts=_certificate_ends_at(home) - moment,
         open_files=tuple(_open_files(home)),
         newest_file_ahead=_newest_file(home, moment) - moment,
+        installed_version=None if engine is None else _installed_version(engine),
+        pgbackrest_version=None if engine is None else engine.pgbackrest_version,
     )
+
+
+def _installed_version(engine: Engine) -> int | None:
+    said = subprocess.run(
+        [str(engine.program("postgres")), "--version"],
+        env=engine.environment,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    ).stdout
+    match = re.search(r"(\d+)\.(\d+)", said)
+    return None if match is None else int(match[1]) * 10000 + int(match[2])
 
 
 def _size_of(directory: Path) -> int:
