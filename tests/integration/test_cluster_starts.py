@@ -295,3 +295,22 @@ def _ended_child(*, reaped: bool) -> int:
     child = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, child.pid, os.WEXITED | (0 if reaped else os.WNOWAIT))
     return child.pid
+
+
+async def test_a_recovery_under_a_smaller_configuration_gets_the_sizes_the_wal_was_written_with(
+    own_cluster: Server,
+) -> None:
+    await own_cluster.stop()
+    home = own_cluster.home
+    smaller = {**own_cluster.config.cluster.settings, "max_connections": "60", "max_worker_processes": "4"}
+    cluster = msgspec.structs.replace(own_cluster.config.cluster, settings=smaller)
+    config = msgspec.structs.replace(own_cluster.config, cluster=cluster)
+    server = Server(engine=own_cluster.engine, home=home, config=config)
+    (home.pgdata / "recovery.signal").touch()
+    await start(server, overrides={"restore_command": "/bin/false"})
+    await eventually(lambda: not (home.pgdata / "recovery.signal").exists())
+    await server.stop()
+    await start(server)
+    async with await server.target().connect() as connection:
+        row = await (await connection.execute("select current_setting('max_connections')")).fetchone()
+    assert row == ("60",)

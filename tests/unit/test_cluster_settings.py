@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wedsync.cluster import Machine, application_connections, max_connections, server_settings
+from wedsync.cluster.control import raised_for_recovery
 from wedsync.cluster.machine import _group_memory, _group_processors, _machine_memory
 from wedsync.cluster.settings import as_conf, quoted
 from wedsync.config import Config
@@ -106,3 +107,14 @@ def test_a_kernel_without_control_groups_sets_no_limit(tmp_path: Path) -> None:
     _write(tmp_path, "proc/meminfo", "MemFree: 1 kB\nMemTotal:       24684000 kB\n")
     assert _group_memory(tmp_path) > 1 << 50
     assert _machine_memory(tmp_path) == 24684000 * 1024
+
+
+def test_a_recovery_raises_only_what_is_lower_than_the_wal_needs() -> None:
+    control = {
+        "max_connections setting": "200",
+        "max_worker_processes setting": "8",
+        "max_prepared_xacts setting": "0",
+        "Database cluster state": "in production",
+    }
+    settings = {"max_connections": "150", "max_worker_processes": "12", "max_prepared_transactions": "0"}
+    assert raised_for_recovery(settings, control) == {"max_connections": "200"}

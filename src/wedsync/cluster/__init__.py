@@ -2,6 +2,7 @@
 
 from wedsync.cluster.capabilities import Capability, Facts, capabilities, examine
 from wedsync.cluster.certificates import Certificates, ensure_certificates
+from wedsync.cluster.control import raised_for_recovery, read_control
 from wedsync.cluster.datadir import ServerState
 from wedsync.cluster.engine import Engine, find_engine
 from wedsync.cluster.health import HomeFacts, examine_home
@@ -37,7 +38,9 @@ __all__ = [
     "max_connections",
     "measure_machine",
     "next_free_port",
+    "raised_for_recovery",
     "random_password",
+    "read_control",
     "require_free_port",
     "server_settings",
     "supervised_server",

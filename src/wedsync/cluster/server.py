@@ -14,6 +14,7 @@ from typing import Literal
 
 from wedsync.cluster.access import hba_file, ident_file, user_name
 from wedsync.cluster.certificates import ensure_certificates
+from wedsync.cluster.control import raised_for_recovery, read_control
 from wedsync.cluster.datadir import (
     ServerState,
     check_data_directory,
@@ -34,14 +35,13 @@ from wedsync.database import ConnectionTarget
 from wedsync.errors import (
     Busy,
     CannotConnect,
-    DataDirectoryProblem,
     DiskFull,
     ForeignServer,
     HomeProblem,
     ServerFailed,
     ServerTimedOut,
 )
-from wedsync.process import FileLock, is_alive, run, spawn_detached, wait_for_exit
+from wedsync.process import FileLock, is_alive, spawn_detached, wait_for_exit
 
 StopMode = Literal["smart", "fast", "immediate"]
 
@@ -199,19 +199,25 @@ class Server:
     async def write_configuration(self, archive_command: str) -> None:
         """Write settings, access rules and certificates as the configuration has them now."""
         certificates = await ensure_certificates(self.home, self._addresses())
-        settings = server_settings(measure_machine(self.engine), self.config) | {
-            "listen_addresses": self.config.cluster.listen_addresses,
-            "port": str(self.config.cluster.port),
-            "unix_socket_directories": str(self.home.sockets),
-            "unix_socket_permissions": "0700",
-            "ssl_cert_file": str(certificates.certificate),
-            "ssl_key_file": str(certificates.key),
-            "log_directory": str(self.home.log),
-            "archive_command": archive_command,
-        }
+        settings = (
+            server_settings(measure_machine(self.engine), self.config)
+            | {
+                "listen_addresses": self.config.cluster.listen_addresses,
+                "port": str(self.config.cluster.port),
+                "unix_socket_directories": str(self.home.sockets),
+                "unix_socket_permissions": "0700",
+                "ssl_cert_file": str(certificates.certificate),
+                "ssl_key_file": str(certificates.key),
+                "log_directory": str(self.home.log),
+                "archive_command": archive_command,
+            }
+            | self.config.cluster.settings
+        )
+        if any((self.home.pgdata / name).exists() for name in ("recovery.signal", "standby.signal")):
+            settings |= raised_for_recovery(settings, await read_control(self.engine, self.home.pgdata))
         text = "# Written by wedsync at each start; changes are lost. Set them in wedsync.toml.\n"
         files = {
-            "wedsync.conf": text + as_conf(settings | self.config.cluster.settings),
+            "wedsync.conf": text + as_conf(settings),
             "pg_hba.conf": hba_file(),
             "pg_ident.conf": ident_file(user_name(os.geteuid())),
         }
@@ -237,7 +243,7 @@ class Server:
             )
         pgdata = self.home.pgdata
         check_data_directory(pgdata, version=self.engine.postgresql_version, user_id=os.geteuid())
-        await self._check_control_file()
+        await read_control(self.engine, pgdata)
         await self._clear_stale_pid_files()
         require_free_port(self.config.cluster.port, addresses=self._addresses(), setting="cluster.port")
         prepare_socket_directory(self.home.sockets)
@@ -275,21 +281,6 @@ class Server:
             if noted is not None and noted.pid == pid:
                 return
             await asyncio.sleep(_POLL_S)
-
-    async def _check_control_file(self) -> None:
-        finished = await run(
-            [self.engine.program("pg_controldata"), "-D", self.home.pgdata],
-            deadline=timedelta(seconds=30),
-            env={**self.engine.environment, "LC_ALL": "C"},
-        )
-        said = finished.stdout + finished.stderr
-        if finished.exit_status or "CRC checksum does not match" in said or "WARNING:" in said:
-            wrong = next((line for line in said.splitlines() if "WARNING" in line or "error" in line), said)
-            raise DataDirectoryProblem(
-                "pg_control is damaged: without it no server starts",
-                detail=wrong.strip(),
-                hint="restore from a backup: wedsync recover run --to latest",
-            )
 
     async def _clear_stale_pid_files(self) -> None:
         """Remove pid and socket lock files whose process is gone or is no server of this directory.
