@@ -70,11 +70,17 @@ class PoolConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Connections to the database kept by one process."""
 
     min_size: int = 10
+    """Connections kept open."""
     max_size: int = 100
+    """Connections at the most."""
     idle_timeout: timedelta = timedelta(seconds=30)
+    """A connection above `min_size` that is idle for so long is closed."""
     connect_timeout: timedelta = timedelta(seconds=10)
+    """A new connection must be there within this time."""
     acquire_timeout: timedelta = timedelta(seconds=60)
+    """A caller waits this long for a free connection."""
     statement_timeout: timedelta = timedelta(seconds=30)
+    """A statement is cancelled after this time."""
 
 
 class DatabaseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,7 +97,9 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The HTTP side."""
 
     host: str = "127.0.0.1"
+    """Address the gateway listens on."""
     port: int = 8000
+    """Port of the API and the console."""
 
 
 class RepositoryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,140 @@
+"""Write docs/reference/ from the code: settings, commands, errors. A test holds the pages against it.
+
+Run: .venv/bin/python docs/generate.py
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+
+from wedsync import errors
+from wedsync.cli import main
+from wedsync.config import Config, Home, format_value, load_config
+from wedsync.config import model as config_model
+
+_GROUPS = {
+    "0": "Any folder",
+    "1": "Configuration and set-up",
+    "2": "Cluster and database",
+    "3": "Backup",
+    "4": "Recovery",
+    "5": "Migrations",
+    "6": "Demo season",
+}
+_MADE = "<!-- Written by docs/generate.py; change the code instead. -->\n\n"
+
+
+def settings_page() -> str:
+    """Every setting with its default and what it is for."""
+    about = dict(_attribute_docs())
+    rows: list[str] = []
+    for setting in load_config(Home(Path("/nonexistent")), {}).settings:
+        section, _, name = setting.name.rpartition(".")
+        words = about.get((_class_of(section), name), "")
+        value = format_value(setting.value).replace("|", "\\|")
+        rows.append(f"| `{setting.name}` | {value} | {words} |")
+    return (
+        f"# Settings\n\n{_MADE}"
+        "In `wedsync.toml` of the home, or as an environment variable: `backup.heartbeat_every` is\n"
+        "`WEDSYNC_BACKUP__HEARTBEAT_EVERY`. Durations are written like `90s`, `15min`, `1h`, `30d`.\n"
+        "`wedsync config show` prints every value of a home and where it came from. The environments `staging`\n"
+        "and `development` change some defaults: pool sizes, retention and the rhythm of backups.\n\n"
+        "| setting | default | meaning |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _class_of(section: str) -> str:
+    kind: type[msgspec.Struct] = Config
+    for name in section.split("."):
+        if not name:
+            continue
+        found = next(item.type for item in msgspec.structs.fields(kind) if item.name == name)
+        options = getattr(found, "__args__", (found,))
+        kind = next(
+            option for option in options if isinstance(option, type) and issubclass(option, msgspec.Struct)
+        )
+    return kind.__name__
+
+
+def _attribute_docs() -> Iterator[tuple[tuple[str, str], str]]:
+    """The string behind each attribute of the configuration's classes."""
+    tree = ast.parse(inspect.getsource(config_model))
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for item, after in zip(node.body, node.body[1:], strict=False):
+            if (
+                isinstance(item, ast.AnnAssign)
+                and isinstance(item.target, ast.Name)
+                and isinstance(after, ast.Expr)
+                and isinstance(after.value, ast.Constant)
+                and isinstance(after.value.value, str)
+            ):
+                yield (node.name, item.target.id), " ".join(after.value.value.split())
+
+
+def commands_page() -> str:
+    """The help of every command."""
+    parts = [
+        f"# Commands\n\n{_MADE}"
+        "Results go to standard output, words about the work to standard error. Exit codes: 0 done, 1 it failed,\n"
+        "2 wrong usage, 3 it worked and the answer is no. Every command takes `--home` and, where it answers a\n"
+        "question, `--json`.\n"
+    ]
+    for path, command in _commands(main, ["wedsync"]):
+        context = click.Context(command, info_name=" ".join(path))
+        parts.append(f"## {' '.join(path)}\n\n```\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
+def _commands(group: click.Group, path: list[str]) -> Iterator[tuple[list[str], click.Command]]:
+    for name, command in sorted(group.commands.items()):
+        if command.hidden:
+            continue
+        if isinstance(command, click.Group):
+            yield from _commands(command, [*path, name])
+        else:
+            yield [*path, name], command
+
+
+def errors_page() -> str:
+    """Every error class by its code."""
+    found = sorted(
+        (
+            item
+            for item in vars(errors).values()
+            if inspect.isclass(item) and issubclass(item, errors.WedsyncError)
+        ),
+        key=lambda item: item.code,
+    )
+    parts = [
+        f"# Errors\n\n{_MADE}"
+        "Every error says what happened, what was seen, and what to do next; its code stands in brackets.\n"
+    ]
+    group = ""
+    for item in found:
+        if item.code[2] != group:
+            group = item.code[2]
+            parts.append(f"## {_GROUPS[group]}\n")
+        words = textwrap.fill(" ".join((item.__doc__ or "").split()), 110)
+        parts.append(f"### {item.code} {item.__name__}\n\n{words}\n")
+    return "\n".join(parts)
+
+
+PAGES = {"settings.md": settings_page, "commands.md": commands_page, "errors.md": errors_page}
+
+
+def write_all(directory: Path) -> None:
+    """Write every page below `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, make in PAGES.items():
+        (directory / name).write_text(make(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_all(Path(__file__).parent / "reference")
