@@ -106,12 +106,14 @@ class RepositoryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """One backup repository."""
 
     kind: RepositoryKind = RepositoryKind.PATH
+    """`posix` (a path), `s3`, `azure`, `gcs`, `sftp`, or `tls` (a pgBackRest server on another host)."""
     path: str = ""
     """Directory of the repository, or prefix in the bucket; relative paths are below the home."""
     options: dict[str, str] = {}
     """pgBackRest options of this repository without the `repoN-` prefix, such as `s3-bucket`; a value
     `@name` is read from the file `secrets/name` in the home."""
     full_every: timedelta = timedelta(days=1)
+    """A full backup is taken this often."""
     incr_every: timedelta | None = timedelta(hours=1)
     """None: no incremental backups to this repository."""
 
@@ -122,6 +124,7 @@ class BackupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     enabled: bool = True
     """Whether backups are taken by schedule; WAL is archived always."""
     stanza: str = "wedsync"
+    """pgBackRest's name of the cluster in the repositories."""
     recovery_window: timedelta = timedelta(days=30)
     """Every second of this long ago can be restored: backups and the whole WAL are kept for it."""
     keep_incr: timedelta = timedelta(days=2)
@@ -135,7 +138,9 @@ class BackupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     heartbeat_every: timedelta = timedelta(seconds=10)
     """An idle database gets a small commit this often, so that its recovery window moves forward."""
     compression: Compression = Compression.ZSTD
+    """`zst`, `lz4`, `gz` or `none`."""
     compression_level: int = 3
+    """Level of `compression`; more takes longer and less space."""
     processes: int = 0
     """Parallel processes of a backup or restore; 0: one per processor."""
     deadline: timedelta = timedelta(hours=12)
@@ -148,7 +153,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole configuration."""
 
     profile: Profile = Profile.LOCAL
+    """`local`: a cluster of our own below the home; `external`: the PostgreSQL that `database.dsn` names."""
     environment: Environment = Environment.PRODUCTION
+    """`production`, `staging` or `development`: sets pool sizes, retention and the rhythm of backups."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     database: DatabaseConfig = field(default_factory=DatabaseConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
