@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import jwt
-
 from wedsync.app.platform import Platform
 from wedsync.cluster import Secrets
-from wedsync.web import create_sign_in_link
 
 _ISSUED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 _EXPIRES_AT = datetime(2046, 1, 1, tzinfo=UTC)
@@ -27,6 +24,8 @@ class Keys:
 
 def ensure_keys(secrets: Secrets) -> None:
     """Make the signing key and the two API keys if they are not there."""
+    import jwt  # noqa: PLC0415 - 0.1 s that only the first run should pay
+
     signing_key = secrets.get_or_create(_SIGNING_KEY)
     for role in ("anon", "service_role"):
         claims = {"iss": "wedsync", "role": role, "iat": _ISSUED_AT, "exp": _EXPIRES_AT}
@@ -49,5 +48,7 @@ def read_keys(platform: Platform) -> Keys:
 
 def new_sign_in_link(platform: Platform) -> str:
     """An address that signs its reader in to the console, once, within fifteen minutes."""
+    from wedsync.web import create_sign_in_link  # noqa: PLC0415 - as above: the web framework
+
     token = create_sign_in_link(platform.state, platform.clock)
     return f"{read_keys(platform).console_url}/sign-in?token={token}"

@@ -16,7 +16,6 @@ from wedsync.errors import Busy, ServerFailed
 from wedsync.process import FileLock, is_alive, spawn_detached, wait_for_exit
 from wedsync.process.supervision import ProcessFact, Record, Supervised, Supervisor
 from wedsync.state import as_text
-from wedsync.web import gateway_app, serve
 
 _COMES_UP = timedelta(seconds=30)
 _GOES_DOWN = timedelta(seconds=20)
@@ -36,6 +35,8 @@ async def run_keeper(platform: Platform) -> None:
 
 async def run_gateway(platform: Platform) -> None:
     """The HTTP side, until cancelled."""
+    from wedsync.web import gateway_app, serve  # noqa: PLC0415 - no other process needs the web framework
+
     with service_lock(platform, "gateway"):
         reader = StatusReader(platform)
         app = gateway_app(view=reader.view, ready=reader.ready, state=platform.state, clock=platform.clock)
