@@ -24,13 +24,16 @@ class Keys:
 
 def ensure_keys(secrets: Secrets) -> None:
     """Make the signing key and the two API keys if they are not there."""
-    import jwt  # noqa: PLC0415 - 0.1 s that only the first run should pay
-
     signing_key = secrets.get_or_create(_SIGNING_KEY)
     for role in ("anon", "service_role"):
-        claims = {"iss": "wedsync", "role": role, "iat": _ISSUED_AT, "exp": _EXPIRES_AT}
-        token = jwt.encode(claims, signing_key, algorithm="HS256")
-        secrets.get_or_create(f"{role}_key", make=lambda token=token: token)
+        secrets.get_or_create(f"{role}_key", make=lambda role=role: _signed(role, signing_key))
+
+
+def _signed(role: str, signing_key: str) -> str:
+    import jwt  # noqa: PLC0415 - 0.1 s that only the first run should pay
+
+    claims = {"iss": "wedsync", "role": role, "iat": _ISSUED_AT, "exp": _EXPIRES_AT}
+    return jwt.encode(claims, signing_key, algorithm="HS256")
 
 
 def read_keys(platform: Platform) -> Keys:
