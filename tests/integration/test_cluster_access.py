@@ -4,9 +4,10 @@ import asyncio
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -14,6 +15,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from support.clusters import ARCHIVE_NOWHERE, START, role_passwords
+from support.events import eventually
 from wedsync.cluster import Engine, Server, ensure_certificates, ensure_roles
 from wedsync.config import Home
 from wedsync.database import ConnectionTarget
@@ -78,6 +80,35 @@ async def test_a_client_that_trusts_another_authority_does_not_connect(cluster: 
     with pytest.raises(CannotConnect) as caught:
         await replace(gateway(cluster), sslrootcert=str(other.ca)).connect()
     assert "certificate verify failed" in (caught.value.detail or "")
+
+
+async def test_a_certificate_near_its_end_is_renewed_while_the_server_runs(own_cluster: Server) -> None:
+    def served() -> bytes | None:
+        context = ssl.create_default_context(cafile=str(own_cluster.home.ca_certificate))
+        with socket.create_connection(("127.0.0.1", own_cluster.config.cluster.port), timeout=10) as plain:
+            plain.sendall(_SSL_REQUEST)
+            assert plain.recv(1) == b"S"
+            with context.wrap_socket(plain, server_hostname="localhost") as secured:
+                return secured.getpeercert(binary_form=True)
+
+    assert not await own_cluster.renew_certificate()
+    (own_cluster.home.tls / "server.crt").unlink()
+    long_ago = datetime.now(UTC) - timedelta(days=340)
+    await ensure_certificates(own_cluster.home, ["127.0.0.1"], now=long_ago)
+    await own_cluster.reload()
+    before = await asyncio.to_thread(served)
+    async with await gateway(own_cluster).connect() as connection:
+        assert await own_cluster.renew_certificate()
+        await eventually(lambda: _differs(served, before))
+        await connection.execute("select 1")
+
+
+async def _differs(served: Callable[[], bytes | None], before: bytes | None) -> bool:
+    return await asyncio.to_thread(served) != before
+
+
+async def test_the_gateways_statements_have_an_end_whatever_its_client_says(cluster: Server) -> None:
+    assert await one_row(gateway(cluster), "select current_setting('statement_timeout')") == ("30s",)
 
 
 async def test_a_wrong_password_is_refused_and_not_repeated(cluster: Server) -> None:

@@ -50,6 +50,12 @@ def test_larger_segments_have_fewer_to_a_log_file() -> None:
     assert Lsn.parse("1/40000000").segment_file(1, segment_bytes=1 << 30) == "000000010000000100000001"
 
 
+@pytest.mark.parametrize("dsn", ["service=weddings", "postgresql://u@a:1,b:2/db", "host=a,b"])
+def test_a_dsn_without_one_host_is_refused(dsn: str) -> None:
+    with pytest.raises(ConfigProblem, match="service or several hosts"):
+        ConnectionTarget.from_dsn(dsn)
+
+
 SECRET = "p@ss/w:rd ü"
 
 

@@ -6,6 +6,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import LiteralString
 
 from psycopg import AsyncConnection
@@ -27,6 +28,7 @@ ROLES: dict[str, LiteralString] = {
     "wedsync_gateway": "login noinherit",
 }
 """The roles of the platform and their attributes (docs/explanation/cluster.md)."""
+_IDLE_IN_TRANSACTION = timedelta(minutes=1)
 _NOTHING_MORE = "nosuperuser nocreatedb nocreaterole noreplication"
 _CONNECTS = "wedsync_owner, wedsync_monitor, wedsync_backup, wedsync_gateway"
 _LOCK = 0x57454453594E43  # "WEDSYNC": two runs at once would create the same role twice
@@ -47,11 +49,7 @@ async def ensure_roles(
         async with connection.transaction():
             await _create_roles(connection)
             await connection.execute(sql["grant_memberships"])
-            await connection.execute(
-                SQL("alter role wedsync_gateway connection limit {}").format(
-                    Literal(application_connections(config))
-                )
-            )
+            await _bound_gateway(connection, config)
             await _set_passwords(connection, passwords or {})
         cursor = await connection.execute(sql["database_exists"], {"name": name})
         found = await cursor.fetchone()
@@ -76,6 +74,19 @@ async def _create_roles(connection: AsyncConnection[TupleRow]) -> None:
             await connection.execute(SQL("create role {}").format(Identifier(role)))
         wanted = SQL("alter role {} " + attributes + " " + _NOTHING_MORE)
         await connection.execute(wanted.format(Identifier(role)))
+
+
+async def _bound_gateway(connection: AsyncConnection[TupleRow], config: Config) -> None:
+    """What the application may take at most, whatever its client asks for or forgets."""
+    limit = Literal(application_connections(config))
+    await connection.execute(SQL("alter role wedsync_gateway connection limit {}").format(limit))
+    for setting, duration in (
+        ("statement_timeout", config.database.pool.statement_timeout),
+        ("idle_in_transaction_session_timeout", _IDLE_IN_TRANSACTION),
+    ):
+        value = Literal(f"{round(duration.total_seconds() * 1000)}ms")
+        change = SQL("alter role wedsync_gateway set {} = {}")
+        await connection.execute(change.format(Identifier(setting), value))
 
 
 async def _set_passwords(connection: AsyncConnection[TupleRow], passwords: Mapping[str, str]) -> None:

@@ -196,6 +196,16 @@ class Server:
         if pid is not None:
             os.kill(pid, signal.SIGHUP)
 
+    async def renew_certificate(self) -> bool:
+        """Renew the server's certificate if it ends within 30 days; whether it was.
+
+        New connections get it at once (the server reads it again), those that are open go on.
+        """
+        renewed = (await ensure_certificates(self.home, self._addresses())).renewed
+        if renewed:
+            await self.reload()
+        return renewed
+
     async def write_configuration(self, archive_command: str) -> None:
         """Write settings, access rules and certificates as the configuration has them now."""
         certificates = await ensure_certificates(self.home, self._addresses())

@@ -53,7 +53,7 @@ class ConnectionTarget:
         """The target that a DSN (URL or `key=value` words) names; `ConfigProblem` if it is malformed."""
         try:
             given = {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value is not None}
-            port = int(given.get("port") or 5432)
+            port = int((given.get("port") or "5432").partition(",")[0])
         except (psycopg.ProgrammingError, ValueError) as error:
             # The driver's words may repeat the DSN, password included: they are not passed on.
             raise ConfigProblem(
@@ -61,6 +61,12 @@ class ConnectionTarget:
                 detail=f"the driver could not read it ({type(error).__name__})",
                 hint="write it like postgresql://user@host:5432/database?sslmode=verify-full",
             ) from None
+        if "service" in given or "," in given.get("host", ""):
+            raise ConfigProblem(
+                "the DSN names a service or several hosts",
+                detail="one host is looked after, and it has to be known by name",
+                hint="write host and port of the primary into the DSN; a password may stay in ~/.pgpass",
+            )
         user = given.get("user") or "postgres"
         return cls(
             host=given.get("host") or given.get("hostaddr") or "localhost",
