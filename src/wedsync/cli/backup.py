@@ -1,11 +1,16 @@
 """`backup …`: take, list, verify, expire, hold."""
 
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING
 
 import click
 
 from wedsync.cli.context import open_platform, operator
 from wedsync.cli.output import Exit, ProgressLine, command, put_json, put_table
+
+if TYPE_CHECKING:
+    from wedsync.app import Platform
+    from wedsync.backup import Backup
 
 
 def register(main: click.Group) -> None:
@@ -111,34 +116,33 @@ async def _run(home_path: str | None, *, as_json: bool, kind: str, repo: int | N
     _known(platform, repo)
     _audit(platform, "backup run", {"type": kind, "repo": repo})
     line = ProgressLine()
-    taken: list[Any] = []
+    taken: list[tuple[Backup, float]] = []
     for number in platform.pgbackrest.repos if repo is None else (repo,):
-        taken.append(
-            await platform.backup_runs.take(
-                BackupKind(kind),
-                repo=number,
-                reason=RunReason.OPERATOR,
-                on_progress=lambda percent, number=number: line.show(
-                    f"{kind} backup to repo{number}: {percent:.0f} %"
-                ),
-            )
+        began = monotonic()
+        newest = await platform.backup_runs.take(
+            BackupKind(kind),
+            repo=number,
+            reason=RunReason.OPERATOR,
+            on_progress=lambda percent, number=number: line.show(
+                f"{kind} backup to repo{number}: {percent:.0f} %"
+            ),
         )
+        taken.append((newest, monotonic() - began))
         line.end()
         if not as_json:
-            newest = taken[-1]
             click.echo(
                 f"{newest.label} in repo{number}: {size_words(newest.database_bytes)} in"
-                f" {size_words(newest.repo_bytes)}, {duration_words(newest.took_s)}"
+                f" {size_words(newest.repo_bytes)}, {duration_words(taken[-1][1])}"
             )
     if as_json:
-        first = taken[0]
+        first, took_s = taken[0]
         put_json(
             {
                 "label": first.label,
                 "type": first.kind,
                 "started_at": first.started_at,
                 "finished_at": first.finished_at,
-                "took_s": first.took_s,
+                "took_s": round(took_s, 2),
                 "database_bytes": first.database_bytes,
                 "repo_bytes": first.repo_bytes,
                 "repos": [
@@ -146,10 +150,10 @@ async def _run(home_path: str | None, *, as_json: bool, kind: str, repo: int | N
                         "repo": item.repo,
                         "label": item.label,
                         "type": item.kind,
-                        "took_s": item.took_s,
+                        "took_s": round(item_took_s, 2),
                         "repo_bytes": item.repo_bytes,
                     }
-                    for item in taken
+                    for item, item_took_s in taken
                 ],
             }
         )
@@ -218,7 +222,7 @@ async def _expire(home_path: str | None, *, as_json: bool, repo: int | None, lab
     return Exit.DONE
 
 
-def _known(platform: Any, repo: int | None) -> int | None:
+def _known(platform: "Platform", repo: int | None) -> int | None:
     if repo is not None and repo not in platform.pgbackrest.repos:
         raise click.UsageError(
             f"there is no repo{repo}; configured: "
@@ -227,7 +231,7 @@ def _known(platform: Any, repo: int | None) -> int | None:
     return repo
 
 
-def _audit(platform: Any, action: str, detail: dict[str, object]) -> None:
+def _audit(platform: "Platform", action: str, detail: dict[str, object]) -> None:
     from wedsync.state import record_action  # noqa: PLC0415
 
     record_action(platform.state, at=platform.clock.now(), operator=operator(), action=action, detail=detail)

@@ -146,7 +146,8 @@ async def _doctor(home_path: str | None, *, as_json: bool) -> Exit:
 
     platform = open_platform(home_path)
     if platform.is_local:
-        facts = await examine(platform.server.target(), home=examine_home(platform.home))
+        superuser = platform.server.target(dbname=platform.config.database.name)
+        facts = await examine(superuser, home=examine_home(platform.home))
     else:
         facts = await examine(platform.owner_target)
     found = capabilities(facts)
