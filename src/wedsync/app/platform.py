@@ -3,11 +3,13 @@
 import os
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 
 from wedsync.backup import (
     BackupRecords,
     BackupRuns,
     BackupService,
+    ClusterAccess,
     HeartbeatService,
     PgBackRest,
     Surveyor,
@@ -24,6 +26,7 @@ from wedsync.state import StateStore, open_state
 
 PASSWORD_ROLES = ("wedsync_owner", "wedsync_monitor", "wedsync_gateway")
 """Roles that connect over TCP, each with a password in `secrets/<role>`."""
+_DEBIAN_SOCKETS = "/var/run/postgresql"
 
 
 class Platform:
@@ -78,7 +81,27 @@ class Platform:
     @cached_property
     def pgbackrest(self) -> PgBackRest:
         """The backup engine."""
-        return PgBackRest(engine=self.engine, home=self.home, config=self.config)
+        return PgBackRest(
+            engine=self.engine, home=self.home, config=self.config, cluster=self._adopted_cluster()
+        )
+
+    @property
+    def takes_backups(self) -> bool:
+        """Whether the cluster's files can be backed up from here."""
+        return self.is_local or self.config.database.data_directory is not None
+
+    def _adopted_cluster(self) -> ClusterAccess | None:
+        """How pgBackRest reaches a cluster that is not ours; `None`: the one of the home."""
+        if self.is_local or self.config.database.data_directory is None:
+            return None
+        target = self.owner_target
+        return ClusterAccess(
+            pgdata=Path(self.config.database.data_directory),
+            sockets=Path(target.host if target.is_local_socket else _DEBIAN_SOCKETS),
+            port=target.port,
+            user=target.user,
+            database=target.dbname,
+        )
 
     @cached_property
     def surveyor(self) -> Surveyor:

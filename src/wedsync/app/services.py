@@ -26,9 +26,10 @@ _POLL_S = 0.05
 async def run_keeper(platform: Platform) -> None:
     """Backups by schedule and the heartbeat, until cancelled; one keeper a home."""
     with service_lock(platform, "keeper"):
-        platform.pgbackrest.write_config()
         async with asyncio.TaskGroup() as group:
-            if platform.config.backup.enabled:
+            if platform.takes_backups:
+                platform.pgbackrest.write_config()
+            if platform.takes_backups and platform.config.backup.enabled:
                 group.create_task(platform.backup_service().run(), name="backups")
             group.create_task(platform.heartbeat_service().run(), name="heartbeat")
 

@@ -90,6 +90,8 @@ class DatabaseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Database of the platform in profile `local`."""
     dsn: str | None = None
     """Profile `external`: DSN of the PostgreSQL to adopt; its password is better kept in a pgpass file."""
+    data_directory: str | None = None
+    """Profile `external`, on the database's own host: its data directory, for physical backups."""
     pool: PoolConfig = PoolConfig()
 
 
