@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from psycopg import AsyncConnection
 
-from support.clusters import copy_cluster, make_cluster, new_home, remove_cluster, small_config
+from support.clusters import copy_cluster, make_cluster, new_home, remove_cluster, remove_sockets, small_config
 from wedsync.cluster import Engine, Server, find_engine
 from wedsync.config import Home, default_home
 from wedsync.errors import EngineMissing
@@ -31,6 +31,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
     """An empty home."""
     made = new_home(tmp_path / "home")
     yield made
+    remove_sockets(made)
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +41,7 @@ def template(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Home:
     async def prepare() -> Home:
         server = await make_cluster(engine, new_home(tmp_path_factory.mktemp("template")), small_config())
         await server.stop()
+        remove_sockets(server.home)
         return server.home
 
     return asyncio.run(prepare())

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psycopg
-from support.clusters import ARCHIVE_NOWHERE, START, new_home, small_config
+from support.clusters import ARCHIVE_NOWHERE, START, new_home, remove_cluster, small_config
 from support.events import eventually
 from wedsync.cluster import Server, ServerState, find_engine, initialise_cluster
 from wedsync.config import Home
@@ -83,7 +83,7 @@ async def main():
     async with await server.target().connect() as connection:
         row = await (await connection.execute("select count(*), max(number) from ledger")).fetchone()
     print("kept", row[0] in (acknowledged, acknowledged + 1))
-    await server.stop("immediate")
+    await remove_cluster(server)
 
 asyncio.run(main())
 """

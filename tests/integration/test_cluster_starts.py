@@ -10,7 +10,7 @@ import sys
 import msgspec
 import pytest
 
-from support.clusters import ARCHIVE_NOWHERE, START, copy_cluster, make_cluster, small_config
+from support.clusters import ARCHIVE_NOWHERE, START, copy_cluster, make_cluster, remove_cluster, small_config
 from support.events import eventually
 from wedsync.cluster import Engine, Server, ServerState, initialise_cluster
 from wedsync.config import Home, LocaleProvider
@@ -271,10 +271,7 @@ async def test_a_home_with_a_long_path_has_its_socket_elsewhere(
         assert deep.sockets.stat().st_mode & 0o777 == 0o700
         assert await server.ready()
     finally:
-        await server.stop("immediate")
-        for left in deep.sockets.iterdir():
-            left.unlink()
-        deep.sockets.rmdir()
+        await remove_cluster(server)
 
 
 async def test_two_starts_at_once_make_one_server(files: Server) -> None:

@@ -64,5 +64,10 @@ async def remove_cluster(server: Server) -> None:
     """End a cluster, however it is, and remove its home."""
     await server.stop("immediate")
     shutil.rmtree(server.home.root, ignore_errors=True)
-    if server.home.sockets != server.home.run:
-        shutil.rmtree(server.home.sockets, ignore_errors=True)
+    remove_sockets(server.home)
+
+
+def remove_sockets(home: Home) -> None:
+    """Remove the sockets' directory where it is outside the home, its path being too long."""
+    if home.sockets != home.run:
+        shutil.rmtree(home.sockets, ignore_errors=True)
