@@ -1,0 +1,228 @@
+"""What is known of a home at one moment. A part that is not known is `None` and never counts as good."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class Part(StrEnum):
+    """A part of the facts that can be missing without taking the others with it."""
+
+    DATABASE = "database"
+    REPOSITORIES = "repositories"
+    RECORDS = "records"
+    """What the state file says: processes' history, backup runs, recoveries."""
+    PROCESSES = "processes"
+    DISKS = "disks"
+    CERTIFICATE = "certificate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archiver:
+    """How WAL gets to the archive. Source: `pg_stat_archiver`, settings."""
+
+    enabled: bool
+    timeout: timedelta
+    """A segment is archived at the latest after this long, if anything was written."""
+    last_archived_at: datetime | None = None
+    last_archived_segment: str | None = None
+    last_failed_at: datetime | None = None
+    last_failed_segment: str | None = None
+    failures: int = 0
+    waiting_segments: int | None = None
+    """Finished segments that are not archived yet."""
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the newest attempt failed."""
+        if self.last_failed_at is None:
+            return False
+        return self.last_archived_at is None or self.last_failed_at > self.last_archived_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """What the server answers, or why it does not."""
+
+    server_state: str | None = None
+    """A `cluster.ServerState`: what files and processes say; `None` for a server that is not ours."""
+    connects: bool | None = None
+    error: str | None = None
+    """Why no connection came about."""
+    latency_s: float | None = None
+    """One question and its answer on an open connection."""
+    version: str | None = None
+    started_at: datetime | None = None
+    in_recovery: bool | None = None
+    size_bytes: int | None = None
+    connections_used: int | None = None
+    connections_max: int | None = None
+    archiver: Archiver | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """One backup repository: how it answered, and how often it should get backups."""
+
+    repo: int
+    ok: bool | None = None
+    message: str = ""
+    full_every: timedelta | None = None
+    incr_every: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptBackup:
+    """One backup that a repository holds."""
+
+    repo: int
+    label: str
+    kind: str
+    started_at: datetime
+    finished_at: datetime
+    database_bytes: int
+    repo_bytes: int
+    held: str | None = None
+    damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryWindow:
+    """Moments that can be restored, both ends included."""
+
+    from_at: datetime
+    to_at: datetime
+    repos: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalGap:
+    """WAL segments that one repository misses between others that it has."""
+
+    repo: int
+    first: str
+    last: str
+    segments: int
+    from_at: datetime | None
+    to_at: datetime | None
+    """From here on moments can be restored again; `None`: not before another backup."""
+    covered_by: tuple[int, ...] = ()
+    """Repositories that have all the missing segments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyFacts:
+    """What the repositories said when they were last asked."""
+
+    surveyed_at: datetime
+    repositories: tuple[Repository, ...] = ()
+    backups: tuple[KeptBackup, ...] = ()
+    """Oldest first."""
+    windows: tuple[RecoveryWindow, ...] = ()
+    gaps: tuple[WalGap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupRun:
+    """One attempt to take a backup. Source: `backup_runs` of the state file."""
+
+    repo: int
+    kind: str
+    reason: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str
+    """`running`, `done` or `failed`."""
+    label: str | None = None
+    took_s: float | None = None
+    repo_bytes: int | None = None
+    error: str | None = None
+    alive: bool = False
+    """Whether the process that takes it still runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """A recovery that was begun and has not ended."""
+
+    id: str
+    target: str
+    phase: str
+    started_at: datetime
+    alive: bool
+    """Whether its process still works on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessEvent:
+    """Something that happened to a process. Source: `process_events` of the state file."""
+
+    at: datetime
+    process: str
+    what: str
+    """A `process.ProcessFact`."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """What the state file holds that a verdict needs."""
+
+    runs: tuple[BackupRun, ...] = ()
+    """The last ones, newest first."""
+    recovery: Recovery | None = None
+    """The one that has not ended."""
+    events: tuple[ProcessEvent, ...] = ()
+    """The last ones, newest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """The file system below one directory."""
+
+    name: str
+    """Such as `home` or `repository 1`."""
+    free_bytes: int
+    total_bytes: int
+
+    @property
+    def free_share(self) -> float:
+        """Free part of the whole, 0 to 1."""
+        return self.free_bytes / self.total_bytes if self.total_bytes else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a home. `Facts(collected_at=…)` says that nothing is."""
+
+    collected_at: datetime
+    expected: frozenset[Part] = frozenset(Part)
+    """Parts that this home has: one that adopts somebody else's server has no certificate of its own."""
+    scheduled: bool = True
+    """Whether backups are taken by schedule."""
+    database: Database | None = None
+    survey: SurveyFacts | None = None
+    records: Records | None = None
+    processes: Mapping[str, bool] | None = None
+    """Our processes by name, and whether each runs."""
+    disks: tuple[Disk, ...] | None = None
+    certificate_expires_at: datetime | None = None
+    unread: Mapping[Part, str] = field(default_factory=dict[Part, str])
+    """Why a part is missing."""
+
+    def of(self, part: Part) -> object | None:
+        """What is known of one part."""
+        match part:
+            case Part.DATABASE:
+                return self.database
+            case Part.REPOSITORIES:
+                return self.survey
+            case Part.RECORDS:
+                return self.records
+            case Part.PROCESSES:
+                return self.processes
+            case Part.DISKS:
+                return self.disks
+            case Part.CERTIFICATE:
+                return self.certificate_expires_at

@@ -1,0 +1,49 @@
+"""Moments, durations and sizes in words, the same in every place that shows them to a person."""
+
+from datetime import UTC, datetime
+
+
+def moment_words(moment: datetime | None) -> str:
+    """A moment to the second with its offset, in this machine's zone."""
+    return "never" if moment is None else moment.astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def short_moment_words(moment: datetime, now: datetime) -> str:
+    """A moment to the minute in the zone of `now`: `07:12 UTC` today, `2026-11-20 07:12 UTC` on another day."""
+    there = moment.astimezone(now.tzinfo)
+    form = "%H:%M %Z" if there.date() == now.date() else "%Y-%m-%d %H:%M %Z"
+    return there.strftime(form)
+
+
+def age_words(moment: datetime | None, now: datetime | None = None) -> str:
+    """How long ago, in words: `3 min ago`."""
+    if moment is None:
+        return "never"
+    return f"{duration_words(((now or datetime.now(UTC)) - moment).total_seconds())} ago"
+
+
+def duration_words(seconds: float) -> str:
+    """A duration to two significant units: `42 s`, `3 min 20 s`, `5 h 2 min`, `12 d 4 h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{max(0.0, seconds):.1f} s" if seconds < 10 else f"{whole} s"
+    for size, unit, smaller, small_unit in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            big, rest = divmod(whole, size)
+            small = rest // smaller
+            return f"{big} {unit} {small} {small_unit}" if small else f"{big} {unit}"
+    return f"{whole} s"
+
+
+def size_words(size_bytes: float) -> str:
+    """A size in decimal units: `4.1 GB`."""
+    size = float(size_bytes)
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError(size_bytes)
