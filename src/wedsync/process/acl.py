@@ -76,9 +76,7 @@ class Acl:
 
         The mask has to allow it. Where that widens the mask, the other entries lose what it hid so far.
         """
-        entries = {
-            key: self.effective(*key) if key[0] in _UNDER_MASK else p for key, p in self.entries.items()
-        }
+        entries = {key: self.effective(*key) for key in self.entries}
         entries[Tag.USER, uid] = entries.get((Tag.USER, uid), 0) | _SEARCH
         group_obj = entries[Tag.GROUP_OBJ, _NO_ID]
         entries[Tag.MASK, _NO_ID] = self.entries.get((Tag.MASK, _NO_ID), group_obj) | _SEARCH

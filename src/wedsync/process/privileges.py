@@ -36,9 +36,7 @@ _NEVER_A_HOME = {
     )
 }
 _CHOOSE_ANOTHER = "choose a directory that is empty or not there yet, such as --home /var/lib/wedsync"
-_CHOOSE_OPEN = (
-    "use places below directories that are open to all: --home /var/lib/wedsync, and a checkout in /opt"
-)
+_CHOOSE_OPEN = "use places below directories that are open to all: --home /var/lib/wedsync, and a checkout in /opt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +84,7 @@ def step_down(home: Path, *, needs: Sequence[Path] = ()) -> SteppedDown | None:
     _refuse_what_is_no_home(home)
     user, user_was_made = _user_of(home)
     home_was_handed_over = _hand_over(home, user)
-    opened = [
-        directory for path in (home, *needs, *_running_from()) for directory in _open_the_way(path, user)
-    ]
+    opened = [directory for path in (home, *needs, *_running_from()) for directory in _open_the_way(path, user)]
     _become(user, home)
     return SteppedDown(
         user=user,
