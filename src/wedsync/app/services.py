@@ -127,7 +127,9 @@ def last_words(platform: Platform, name: str) -> str:
 def _postgresql(platform: Platform) -> Supervised:
     async def start() -> int:
         return await platform.server.start(
-            archive_command=platform.pgbackrest.archive_command(), deadline=_DATABASE_STARTS
+            archive_command=platform.pgbackrest.archive_command(),
+            deadline=_DATABASE_STARTS,
+            hold=lambda: why_server_must_wait(platform),
         )
 
     async def stop(_pid: int) -> None:

@@ -147,7 +147,7 @@ async def _doctor(home_path: str | None, *, as_json: bool) -> Exit:
     platform = open_platform(home_path)
     if platform.is_local:
         superuser = platform.server.target(dbname=platform.config.database.name)
-        facts = await examine(superuser, home=examine_home(platform.home))
+        facts = await examine(superuser, home=examine_home(platform.home, engine=platform.engine))
     else:
         facts = await examine(platform.owner_target)
     found = capabilities(facts)

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,9 @@ from types import TracebackType
 from typing import Self
 
 from wedsync.errors import Busy
+
+_ASKED_AGAIN = 5
+_ASKED_AGAIN_S = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +62,32 @@ class FileLock:
 
     def holder(self) -> LockHolder | None:
         """Who holds the lock now; `None` when it is free."""
-        if self._file is None and self.try_acquire():
-            self.release()
+        if self._file is None and self._is_free():
             return None
         try:
             return LockHolder(**json.loads(self._path.read_text()))
         except (json.JSONDecodeError, TypeError):
             return LockHolder(pid=0, purpose="unknown", since="unknown")
 
+    def _is_free(self) -> bool:
+        """Whether nobody holds the lock; asked with a shared lock, which two who ask can have at once."""
+        try:
+            handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(handle)
+        return True
+
     def __enter__(self) -> Self:
+        for _ in range(_ASKED_AGAIN):
+            if self.try_acquire():
+                return self
+            time.sleep(_ASKED_AGAIN_S)  # somebody who only asks who holds it is in the way for microseconds
         if not self.try_acquire():
             holder = self.holder()
             who = (

@@ -296,7 +296,7 @@ class Recoverer:
         with stopwatch.time(Phase.STOP):
             if self._server.postmaster_pid() is not None:
                 report(Phase.STOP, "stopping PostgreSQL")
-                await self._server.stop("fast")
+            await self._server.stop("fast")  # also when none is seen: it waits for a launch under way
 
     async def _restore(
         self, plan: RecoveryPlan, entry: JournalEntry, stopwatch: "Stopwatch", report: Report
