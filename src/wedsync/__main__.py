@@ -2,4 +2,4 @@
 
 from wedsync.cli import main
 
-main()
+main(prog_name="wedsync")

@@ -33,9 +33,16 @@ class Platform:
     """One home and everything that works on it. Opens nothing by itself but the state file."""
 
     def __init__(
-        self, home: Home, environment: Mapping[str, str], *, flags: Mapping[str, object] | None = None
+        self,
+        home: Home,
+        environment: Mapping[str, str],
+        *,
+        flags: Mapping[str, object] | None = None,
+        operator: str = "wedsync",
     ) -> None:
+        """`operator` is whoever gives the command, for the audit trail."""
         self.home = home
+        self.operator = operator
         self.loaded: LoadedConfig = load_config(home, environment, flags=flags)
         self.clock: Clock = SystemClock()
 
@@ -81,9 +88,7 @@ class Platform:
     @cached_property
     def pgbackrest(self) -> PgBackRest:
         """The backup engine."""
-        return PgBackRest(
-            engine=self.engine, home=self.home, config=self.config, cluster=self._adopted_cluster()
-        )
+        return PgBackRest(engine=self.engine, home=self.home, config=self.config, cluster=self._adopted_cluster())
 
     @property
     def takes_backups(self) -> bool:

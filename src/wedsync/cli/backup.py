@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wedsync.cli.context import open_platform, operator
+from wedsync.cli.context import open_platform
 from wedsync.cli.output import Exit, ProgressLine, command, put_json, put_table
 
 if TYPE_CHECKING:
@@ -234,4 +234,6 @@ def _known(platform: "Platform", repo: int | None) -> int | None:
 def _audit(platform: "Platform", action: str, detail: dict[str, object]) -> None:
     from wedsync.state import record_action  # noqa: PLC0415
 
-    record_action(platform.state, at=platform.clock.now(), operator=operator(), action=action, detail=detail)
+    record_action(
+        platform.state, at=platform.clock.now(), operator=platform.operator, action=action, detail=detail
+    )

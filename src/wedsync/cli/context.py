@@ -34,14 +34,15 @@ def open_platform(home_path: str | None, flags: Mapping[str, object] | None = No
             f"there is no home at {home.root}",
             hint="bin/up makes one; another one is named by --home or WEDSYNC_HOME",
         )
+    who = operator()
     home = enter_home(home_path)
     from wedsync.app import Platform, this_environment  # noqa: PLC0415 - after root was given up
     from wedsync.log import configure_logging  # noqa: PLC0415
 
     configure_logging(level="warning")
-    return Platform(home, this_environment(), flags=flags)
+    return Platform(home, this_environment(), flags=flags, operator=who)
 
 
 def operator() -> str:
-    """Who gave the command, for the audit trail: the person behind sudo if there is one."""
+    """Who gives the command, asked before root is given up: the person behind sudo if there is one."""
     return os.environ.get("SUDO_USER") or os.environ.get("USER") or f"uid {os.getuid()}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wedsync.cli.context import open_platform, operator
+from wedsync.cli.context import open_platform
 from wedsync.cli.output import Exit, command, put_json, put_table
 
 _directory = click.option(
@@ -80,11 +80,12 @@ def register(main: click.Group) -> None:
         from wedsync.migrations import SHIPPED  # noqa: PLC0415
         from wedsync.migrations import up as migrate_up  # noqa: PLC0415
 
+        platform = open_platform(home_path)
         done = await migrate_up(
-            open_platform(home_path).owner_target,
+            platform.owner_target,
             directory=directory or SHIPPED,
             dry_run=dry_run,
-            by=operator(),
+            by=platform.operator,
             on_file=lambda file: click.echo(f"  {file.id}", err=True),
         )
         if as_json:

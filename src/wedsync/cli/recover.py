@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wedsync.cli.context import open_platform, operator
+from wedsync.cli.context import open_platform
 from wedsync.cli.output import Exit, ProgressLine, command, put_json
 from wedsync.errors import UsageProblem
 
@@ -152,7 +152,7 @@ async def _run(home_path: str | None, *, as_json: bool, to: str | None, undo: bo
     record_action(
         platform.state,
         at=platform.clock.now(),
-        operator=operator(),
+        operator=platform.operator,
         action="recover run",
         detail={"to": plan.asked, "base": plan.base.label, "repo": plan.repo},
     )
