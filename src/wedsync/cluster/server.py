@@ -29,6 +29,7 @@ from wedsync.cluster.engine import Engine
 from wedsync.cluster.machine import measure_machine
 from wedsync.cluster.ports import require_free_port
 from wedsync.cluster.secrets import write_private
+from wedsync.cluster.serverlog import LogReader, without_prefix
 from wedsync.cluster.settings import as_conf, server_settings
 from wedsync.config import Config, Home
 from wedsync.database import ConnectionTarget
@@ -49,7 +50,6 @@ _SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.
 _POLL_S = 0.02
 _REPORT_S = 1.0
 _ORPHANS_END_S = 5.0
-_IMPORTANT = re.compile(r"\b(FATAL|PANIC|ERROR|HINT|DETAIL|WARNING):|could not|cannot|error while loading")
 _PROGRESS = re.compile(r"redo (starts|in progress|done)|not properly shut down|recovery|checkpoint (start|compl)")
 
 
@@ -347,7 +347,7 @@ class Server:
             raise _about_files(error, self.home.log) from error
 
     async def _wait_until_ready(
-        self, pid: int, wait_s: float, logs: "LogReader", on_progress: Callable[[str], None] | None
+        self, pid: int, wait_s: float, logs: LogReader, on_progress: Callable[[str], None] | None
     ) -> bool:
         """Whether it takes connections; False if it ended instead."""
         ended = asyncio.ensure_future(wait_for_exit(pid))
@@ -362,7 +362,7 @@ class Server:
                         reported = monotonic()
                         for line in logs.new_lines()[-200:]:
                             if _PROGRESS.search(line):
-                                on_progress(_without_prefix(line))
+                                on_progress(without_prefix(line))
                     await asyncio.wait([ended], timeout=_POLL_S)
         except TimeoutError as error:
             raise ServerTimedOut(
@@ -374,7 +374,7 @@ class Server:
             ended.cancel()
         return False
 
-    def _why_it_ended(self, logs: "LogReader") -> ServerFailed | DiskFull:
+    def _why_it_ended(self, logs: LogReader) -> ServerFailed | DiskFull:
         why = logs.why()
         if "No space left on device" in why:
             return DiskFull(
@@ -403,44 +403,6 @@ class Server:
     def _addresses(self) -> list[str]:
         words = self.config.cluster.listen_addresses.split(",")
         return [word.strip() for word in words if word.strip()]
-
-
-class LogReader:
-    """What the server's log files got since this reader was made."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._start = self._sizes()
-        self._read = dict(self._start)
-
-    def _sizes(self) -> dict[Path, int]:
-        return {path: path.stat().st_size for path in self._directory.glob("postgresql*.log")}
-
-    def _since(self, sizes: Mapping[Path, int]) -> list[str]:
-        lines: list[str] = []
-        for path, size_bytes in sorted(self._sizes().items(), key=lambda item: "-" in item[0].name):
-            with path.open("rb") as file:
-                began = sizes.get(path, 0)
-                file.seek(began if began <= size_bytes else 0)  # shorter than before: rotated
-                lines += file.read(1 << 20).decode(errors="replace").splitlines()
-        return lines
-
-    def new_lines(self) -> list[str]:
-        """Lines since the last call."""
-        lines = self._since(self._read)
-        self._read = self._sizes()
-        return lines
-
-    def why(self) -> str:
-        """The last lines that matter, in one; empty if there are none."""
-        matter = [_without_prefix(line) for line in self._since(self._start) if _IMPORTANT.search(line)]
-        return " / ".join(matter[-4:])
-
-
-def _without_prefix(line: str) -> str:
-    """A log line from its severity on."""
-    found = re.search(r"\b(LOG|FATAL|PANIC|ERROR|WARNING|HINT|DETAIL):\s+.*", line)
-    return " ".join((found[0] if found else line).split())
 
 
 def prepare_socket_directory(directory: Path) -> None:
