@@ -6,20 +6,23 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
+from typing import ClassVar
 
 from wedsync.app.platform import Platform
 from wedsync.app.running import running_pid, service_lock
 from wedsync.app.view import StatusReader
-from wedsync.errors import Busy, ServerFailed
+from wedsync.cluster import supervised_server
+from wedsync.errors import Busy, ServerFailed, WedsyncError
+from wedsync.events import Event, observe
 from wedsync.process import FileLock, is_alive, spawn_detached, wait_for_exit
 from wedsync.process.supervision import ProcessFact, Record, Supervised, Supervisor
 from wedsync.state import as_text
 
 _COMES_UP = timedelta(seconds=30)
 _GOES_DOWN = timedelta(seconds=20)
-_DATABASE_STARTS = timedelta(hours=12)  # crash recovery may replay for long; it is watched, not cut off
 _POLL_S = 0.05
 
 
@@ -32,6 +35,18 @@ async def run_keeper(platform: Platform) -> None:
             if platform.takes_backups and platform.config.backup.enabled:
                 group.create_task(platform.backup_service().run(), name="backups")
             group.create_task(platform.heartbeat_service().run(), name="heartbeat")
+            if platform.is_local:
+                group.create_task(renew_certificate_daily(platform), name="certificate")
+
+
+async def renew_certificate_daily(platform: Platform) -> None:
+    """Renew the server's certificate before it ends, while the server runs."""
+    while True:
+        try:
+            await platform.server.renew_certificate()
+        except (WedsyncError, OSError) as error:
+            observe(CertificateNotRenewed(message=str(error)))
+        await platform.clock.sleep(timedelta(days=1))
 
 
 async def run_gateway(platform: Platform) -> None:
@@ -49,7 +64,13 @@ async def run_supervisor(platform: Platform) -> None:
     with service_lock(platform, "supervisor"):
         processes: list[Supervised] = []
         if platform.is_local:
-            processes.append(_postgresql(platform))
+            processes.append(
+                supervised_server(
+                    platform.server,
+                    archive_command=platform.pgbackrest.archive_command,
+                    may_start=lambda: why_server_must_wait(platform),
+                )
+            )
         processes += [_own(platform, "keeper"), _own(platform, "gateway")]
         await Supervisor(processes, record=_record(platform)).run()
 
@@ -90,6 +111,14 @@ async def until_signalled(work: Callable[[], Awaitable[None]]) -> None:
         await task
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateNotRenewed(Event):
+    """The server's certificate could not be renewed; it is tried again the next day."""
+
+    level: ClassVar[str] = "error"
+    message: str
+
+
 def spawn_service(platform: Platform, name: str) -> int:
     """Start a service of this home in a session of its own; gives its pid."""
     return spawn_detached(
@@ -122,26 +151,6 @@ def last_words(platform: Platform, name: str) -> str:
     except FileNotFoundError:
         return "it printed nothing"
     return " / ".join(line.strip() for line in lines[-3:]) or "it printed nothing"
-
-
-def _postgresql(platform: Platform) -> Supervised:
-    async def start() -> int:
-        return await platform.server.start(
-            archive_command=platform.pgbackrest.archive_command(),
-            deadline=_DATABASE_STARTS,
-            hold=lambda: why_server_must_wait(platform),
-        )
-
-    async def stop(_pid: int) -> None:
-        await platform.server.stop("fast")
-
-    return Supervised(
-        name="postgresql",
-        start=start,
-        stop=stop,
-        find_running=platform.server.postmaster_pid,
-        may_start=lambda: why_server_must_wait(platform),
-    )
 
 
 def _own(platform: Platform, name: str) -> Supervised:

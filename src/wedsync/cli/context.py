@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def enter_home(home_path: str | None) -> Home:
-    """The home to work on, as its owner: a process of root becomes the service user here."""
+    """The home to work on, as its owner: a process of root becomes the service user here.
+
+    Variables of libpq (`PGHOST`, `PGPASSWORD` …) are forgotten: what is connected to is said by the home.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
     home = default_home(home_path, os.environ)
     if os.geteuid() == 0:
         from wedsync.process.privileges import step_down  # noqa: PLC0415 - root only

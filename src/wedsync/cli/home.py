@@ -142,15 +142,27 @@ async def _status(home_path: str | None, *, as_json: bool) -> Exit:
 
 
 async def _doctor(home_path: str | None, *, as_json: bool) -> Exit:
-    from wedsync.cluster import capabilities, examine, examine_home  # noqa: PLC0415
+    from wedsync.cluster import (  # noqa: PLC0415
+        Capability,
+        capabilities,
+        examine,
+        examine_home,
+        home_capabilities,
+    )
+    from wedsync.errors import CannotConnect  # noqa: PLC0415
 
     platform = open_platform(home_path)
     if platform.is_local:
+        home = examine_home(platform.home, engine=platform.engine)
         superuser = platform.server.target(dbname=platform.config.database.name)
-        facts = await examine(superuser, home=examine_home(platform.home, engine=platform.engine))
+        try:
+            found = capabilities(await examine(superuser, home=home))
+        except CannotConnect as error:
+            down = Capability(feature="connection", available=False, because=error.message, remedy=("bin/up",))
+            found = [down, *home_capabilities(home)]
     else:
         facts = await examine(platform.owner_target)
-    found = capabilities(facts)
+        found = capabilities(facts, archive_command=platform.pgbackrest.archive_command())
     if as_json:
         put_json(
             [

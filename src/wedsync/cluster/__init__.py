@@ -1,6 +1,6 @@
 """A cluster of ours: made, started, stopped, looked after."""
 
-from wedsync.cluster.capabilities import Capability, Facts, capabilities, examine
+from wedsync.cluster.capabilities import Capability, Facts, capabilities, examine, home_capabilities
 from wedsync.cluster.certificates import Certificates, ensure_certificates
 from wedsync.cluster.control import raised_for_recovery, read_control
 from wedsync.cluster.datadir import ServerState
@@ -33,6 +33,7 @@ __all__ = [
     "examine_home",
     "find_engine",
     "holder_of",
+    "home_capabilities",
     "initialise_cluster",
     "is_free",
     "max_connections",

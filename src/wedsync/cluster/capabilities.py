@@ -29,6 +29,7 @@ _BACKUP_CALLS = (
 )
 _CLOCK_MAY_DIFFER = timedelta(seconds=2)
 _RESTART = "restart PostgreSQL"
+_ANY_ARCHIVE_COMMAND = "pgbackrest --config=… --stanza=… archive-push %p"
 _NEWER_PGBACKREST = {
     (2, 46): "block incremental and SFTP",
     (2, 56): "the progress of a restore",
@@ -126,8 +127,11 @@ def _is_readable_here(data_directory: str | None) -> bool | None:
     return may_access(directory, X_OK) and may_access(directory / "global/pg_control", 4)
 
 
-def capabilities(facts: Facts) -> list[Capability]:
-    """Every feature with its verdict, the most basic first."""
+def capabilities(facts: Facts, *, archive_command: str | None = None) -> list[Capability]:
+    """Every feature with its verdict, the most basic first.
+
+    `archive_command` is the one that would archive to this home's repositories, for the remedy.
+    """
     found = [
         _version(facts),
         _minor(facts),
@@ -140,7 +144,7 @@ def capabilities(facts: Facts) -> list[Capability]:
         _restore_points(facts),
         _backup_rights(facts),
         _files(facts),
-        _archiving(facts),
+        _archiving(facts, archive_command or _ANY_ARCHIVE_COMMAND),
         _change_feed(facts),
         _durability(facts),
         _checksums(facts),
@@ -148,7 +152,7 @@ def capabilities(facts: Facts) -> list[Capability]:
         _clock(facts),
     ]
     if facts.home is not None:
-        found += [*_of_engine(facts.version, facts.home), *_of_home(facts.home)]
+        found += [*_of_engine(facts.version, facts.home), *home_capabilities(facts.home)]
     return found
 
 
@@ -349,7 +353,7 @@ def _files(facts: Facts) -> Capability:
     )
 
 
-def _archiving(facts: Facts) -> Capability:
+def _archiving(facts: Facts, wanted: str) -> Capability:
     feature = "point-in-time recovery"
     level, mode = facts.settings.get("wal_level"), facts.settings.get("archive_mode")
     command = facts.settings.get("archive_command")
@@ -369,7 +373,7 @@ def _archiving(facts: Facts) -> Capability:
     elif "pgbackrest" not in command:
         wrong.append("archive_command is " + (f"{command!r}" if command not in {"", "(disabled)"} else "not set"))
         remedy += [
-            "alter system set archive_command = 'pgbackrest --config=… --stanza=… archive-push %p';",
+            f"alter system set archive_command = '{wanted.replace("'", "''")}';",
             "select pg_reload_conf();",
         ]
     return Capability(
@@ -473,7 +477,8 @@ def _of_engine(running: int, home: HomeFacts) -> list[Capability]:
     return found
 
 
-def _of_home(home: HomeFacts) -> list[Capability]:
+def home_capabilities(home: HomeFacts) -> list[Capability]:
+    """What the files of a home allow, whether its server runs or not."""
     return [
         Capability(
             feature="free space",
