@@ -372,8 +372,9 @@ def _archiving(facts: Facts, wanted: str) -> Capability:
         remedy.insert(0, f"grant pg_read_all_settings to {_identifier(facts.role)};")
     elif "pgbackrest" not in command:
         wrong.append("archive_command is " + (f"{command!r}" if command not in {"", "(disabled)"} else "not set"))
+        quoted = wanted.replace("'", "''")
         remedy += [
-            f"alter system set archive_command = '{wanted.replace("'", "''")}';",
+            f"alter system set archive_command = '{quoted}';",
             "select pg_reload_conf();",
         ]
     return Capability(
