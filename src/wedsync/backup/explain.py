@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from wedsync.backup.report import Said, printable, read_error
 from wedsync.errors import (
@@ -17,6 +18,7 @@ from wedsync.errors import (
 )
 from wedsync.process import Finished
 
+_NOT_ARCHIVED = 82
 _UNREACHABLE = (37, 38, 39, 40, 41, 42, 47, 49, 55, 58, 64, 73, 102, 103)
 
 
@@ -52,13 +54,15 @@ _RULES = (
         hint="put the key that {where} was made with back into secrets/{where}_key",
     ),
     _Rule(
-        fits=lambda said: said.code in (28, 44, 51) and ("match" in said.message or "system" in said.message),
+        fits=lambda said: (
+            ("do not match" in said.message and "system-id" in said.message) or said.code in (28, 44, 51)
+        ),
         error=ForeignCluster,
         message="{where} belongs to another cluster than this one",
         hint="give this cluster a stanza or a repository of its own; nothing was changed there",
     ),
     _Rule(
-        fits=lambda said: said.code == 82,
+        fits=lambda said: said.code == _NOT_ARCHIVED,
         error=ArchivingStuck,
         message="WAL does not reach the archive",
         hint="see archive_command's errors in PostgreSQL's log and in log/pgbackrest",
@@ -84,18 +88,40 @@ _RULES = (
 )
 
 
-def explain(finished: Finished, command: str, *, repo: int | None, otherwise: type[WedsyncError]) -> WedsyncError:
-    """The error to raise for a run that failed; `otherwise` where pgBackRest's words say nothing special."""
+def explain(
+    finished: Finished,
+    command: str,
+    *,
+    repo: int | None,
+    otherwise: type[WedsyncError],
+    archiver: str | None = None,
+) -> WedsyncError:
+    """The error to raise for a run that failed; `otherwise` where pgBackRest's words say nothing special.
+
+    `archiver` is what the archiver complained about last: the reason where a backup waits for WAL in vain.
+    """
     said = read_error(finished.stderr) or read_error(finished.stdout)
     where = f"repo{repo}" if repo is not None else "the repositories"
     if said is None:
         seen = printable(finished.stderr or finished.stdout) or f"exit status {finished.exit_status}"
         return otherwise(f"pgBackRest {command} on {where} failed", detail=seen)
+    if said.code == _NOT_ARCHIVED and archiver is not None:
+        stuck = f"{said.message.partition(' / ')[0]}; the archiver says: {archiver}"
+        said = Said(code=said.code, message=stuck)
     return _special(said, where) or otherwise(
         f"pgBackRest {command} on {where} failed",
         detail=f"error {said.code}: {said.message}",
         hint="wedsync doctor checks the repositories one by one",
     )
+
+
+def last_complaint(spool: Path, stanza: str) -> str | None:
+    """What pgBackRest's archiver wrote down about the newest segment that it could not archive."""
+    errors = sorted((spool / "archive" / stanza / "out").glob("*.error"))
+    try:
+        return printable("\n".join(errors[-1].read_text(errors="replace").splitlines()[1:])) if errors else None
+    except FileNotFoundError:  # archived in this very moment
+        return None
 
 
 def _special(said: Said, where: str) -> WedsyncError | None:

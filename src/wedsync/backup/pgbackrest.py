@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from wedsync.backup.configuration import (
     repositories,
     restore_command,
 )
-from wedsync.backup.explain import explain
+from wedsync.backup.explain import explain, last_complaint
 from wedsync.backup.identity import IdentityCard
 from wedsync.backup.model import Archive, Backup, BackupKind, Catalogue, RepositoryStatus
 from wedsync.backup.report import (
@@ -31,11 +32,13 @@ from wedsync.backup.report import (
     read_verify,
 )
 from wedsync.cluster import Engine, Secrets, write_private
-from wedsync.config import Config, Home
+from wedsync.config import Config, Home, RepositoryKind
 from wedsync.database import Lsn
 from wedsync.errors import (
     BackupFailed,
     BackupUnknown,
+    ForeignCluster,
+    RepositoryFull,
     RepositoryUnreachable,
     RestoreFailed,
     SegmentUnreadable,
@@ -46,7 +49,9 @@ from wedsync.process import Finished, run
 
 _NEW_LABEL = re.compile(r"new backup label = (?P<label>\S+)")
 _RESTORED = re.compile(r"restore size = (?P<size>[^,]+), file total = (?P<files>\d+)")
-_QUICK = timedelta(minutes=2)
+_LOOK = timedelta(seconds=60)
+_LOOK_IO = "--io-timeout=3"  # tried four times: a host that does not answer costs 12 s and no more
+_ROOM_BYTES = 16 * 1024 * 1024
 _ANSWER = timedelta(minutes=5)
 
 Progress = Callable[[float], None]
@@ -202,7 +207,9 @@ class PgBackRest:
         Raises if the first repository cannot be prepared; the state of the others is in the answer.
         """
         try:
-            await self._call("stanza-create", deadline=_ANSWER)
+            await self._call("stanza-create", _LOOK_IO, deadline=_ANSWER)
+        except ForeignCluster:
+            raise
         except WedsyncError:
             statuses = (await self.catalogue()).repositories
             if not statuses or not statuses[0].ok:
@@ -220,32 +227,28 @@ class PgBackRest:
 
     async def catalogue(self) -> Catalogue:
         """All backups in all repositories, and the state of each repository; never fails for one of them."""
-        backups: list[Backup] = []
-        statuses: list[RepositoryStatus] = []
-        for repo in self.repos:
-            try:
-                text = (await self._call("info", "--output=json", repo=repo, deadline=_QUICK)).stdout
-            except WedsyncError as error:
-                seen = f"{error.message}: {error.detail}" if error.detail else error.message
-                statuses.append(RepositoryStatus(repo=repo, ok=False, message=seen))
-                continue
-            try:
-                found = read_info(text, (repo,))
-            except ValueError as error:
-                seen = f"pgBackRest's answer about it cannot be read ({error})"
-                statuses.append(RepositoryStatus(repo=repo, ok=False, message=seen))
-                continue
-            backups += found.backups
-            statuses += found.repositories
+        found = await asyncio.gather(*(self._catalogue_of(repo) for repo in self.repos))
+        backups = [backup for part in found for backup in part.backups]
         return Catalogue(
             backups=tuple(sorted(backups, key=lambda backup: (backup.label, backup.repo))),
-            repositories=tuple(statuses),
+            repositories=tuple(status for part in found for status in part.repositories),
         )
+
+    async def _catalogue_of(self, repo: int) -> Catalogue:
+        try:
+            return read_info(await self._info(repo), (repo,))
+        except WedsyncError as error:
+            seen = f"{error.message}: {error.detail}" if error.detail else error.message
+        except ValueError as error:
+            seen = f"pgBackRest's answer about it cannot be read ({error})"
+        return Catalogue(backups=(), repositories=(RepositoryStatus(repo=repo, ok=False, message=seen),))
+
+    async def _info(self, repo: int) -> str:
+        return (await self._call("info", _LOOK_IO, "--output=json", repo=repo, deadline=_LOOK)).stdout
 
     async def archives(self, repo: int) -> tuple[Archive, ...]:
         """What the repository holds of the WAL, one for each cluster (usually one) it ever belonged to."""
-        text = (await self._call("info", "--output=json", repo=repo, deadline=_QUICK)).stdout
-        clusters = read_clusters(text, repo)
+        clusters = read_clusters(await self._info(repo), repo)
         if not clusters:
             return ()
         listing = await self._call(
@@ -424,8 +427,34 @@ class PgBackRest:
     ) -> Finished:
         finished = await self._run(command, *options, deadline=deadline, repo=repo, on_progress=on_progress)
         if finished.exit_status != 0:
-            raise explain(finished, command, repo=repo, otherwise=otherwise)
+            raise self._meant(
+                explain(
+                    finished,
+                    command,
+                    repo=repo,
+                    otherwise=otherwise,
+                    archiver=last_complaint(self.home.spool, self.config.stanza),
+                ),
+                repo,
+            )
         return finished
+
+    def _meant(self, error: WedsyncError, repo: int | None) -> WedsyncError:
+        """`error`, or that the disk is full: pgBackRest 2.45 may then say `[2] No such file or directory`."""
+        repository = repositories(self.config).get(repo or 0)
+        if not isinstance(error, RepositoryUnreachable) or repository is None:
+            return error
+        path = self.home.resolve(repository.path)
+        if repository.kind is not RepositoryKind.PATH or not path.is_dir():
+            return error
+        free_bytes = shutil.disk_usage(path).free
+        if free_bytes >= _ROOM_BYTES:
+            return error
+        return RepositoryFull(
+            f"no space left in repo{repo}",
+            detail=f"{free_bytes} bytes are free; {error.detail}",
+            hint="make room, then run it again: what is there stays restorable",
+        )
 
     async def _run(
         self,
