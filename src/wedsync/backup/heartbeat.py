@@ -95,9 +95,15 @@ class HeartbeatService:
             await self._clock.sleep(self._every)
 
     async def _beat_on(self, connection: AsyncConnection[DictRow]) -> None:
-        await connection.execute(statements("backup")["create_heartbeat"])
+        await self.prepare(connection)
         while await self.beat_once(connection) is not False:
             await self._clock.sleep(self._every)
+
+    async def prepare(self, connection: AsyncConnection[DictRow]) -> None:
+        """Make the table of one row, unless it is there or the server only replays."""
+        cursor = await connection.execute(statements("backup")["next_transaction"])
+        if await cursor.fetchone() is not None:
+            await connection.execute(statements("backup")["create_heartbeat"])
 
     async def beat_once(self, connection: AsyncConnection[DictRow]) -> bool | None:
         """Beat if it is due. True: done; `None`: not due; False: the database is in recovery."""
