@@ -65,6 +65,7 @@ def test_only_archiving_has_the_short_timeout_that_lets_one_repository_be_away()
     assert options["archive-async"] == "y"
     assert options["global:archive-push io-timeout"] == "5"
     assert "io-timeout" not in options
+    assert options["global:backup archive-timeout"] == "180"
 
 
 def test_pgbackrest_itself_expires_nothing() -> None:

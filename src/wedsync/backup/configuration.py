@@ -12,6 +12,7 @@ from wedsync.errors import ConfigProblem
 _BLOCK_INCREMENTAL = (2, 46)
 _SFTP = (2, 46)
 _PUSH_IO_TIMEOUT_S = 5  # by measurement: longer, and an unreachable repo2 keeps WAL from repo1 (engine facts)
+_WAL_WAIT_S = 180  # with repo2 out of reach a segment takes 42 s to reach repo1, and a backup waits for several
 _NEVER = 9_999_999  # retention is decided by retention.py; pgBackRest itself must remove nothing
 
 _PREFIXES: Mapping[RepositoryKind, tuple[str, ...]] = {
@@ -95,6 +96,9 @@ def render_config(
         "",
         "[global:archive-push]",
         f"io-timeout={_PUSH_IO_TIMEOUT_S}",
+        "",
+        "[global:backup]",
+        f"archive-timeout={_WAL_WAIT_S}",
         "",
         f"[{config.stanza}]",
         f"pg1-path={cluster.pgdata}",
