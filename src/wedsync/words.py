@@ -8,11 +8,11 @@ def moment_words(moment: datetime | None) -> str:
     return "never" if moment is None else moment.astimezone().isoformat(sep=" ", timespec="seconds")
 
 
-def short_moment_words(moment: datetime, now: datetime) -> str:
-    """A moment to the minute in the zone of `now`: `07:12 UTC` today, `2026-11-20 07:12 UTC` on another day."""
+def short_moment_words(moment: datetime, now: datetime, *, seconds: bool = False) -> str:
+    """A moment in the zone of `now`: `07:12 UTC` today, `2026-11-20 07:12 UTC` on another day."""
     there = moment.astimezone(now.tzinfo)
-    form = "%H:%M %Z" if there.date() == now.date() else "%Y-%m-%d %H:%M %Z"
-    return there.strftime(form)
+    day = "" if there.date() == now.date() else "%Y-%m-%d "
+    return there.strftime(f"{day}{'%H:%M:%S' if seconds else '%H:%M'} %Z")
 
 
 def age_words(moment: datetime | None, now: datetime | None = None) -> str:

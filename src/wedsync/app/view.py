@@ -14,9 +14,11 @@ from wedsync.monitoring import (
     RecoveryWindow,
     Repository,
     Sources,
+    StatusView,
     SurveyFacts,
     WalGap,
     collect,
+    judge,
 )
 from wedsync.state import StateStore
 
@@ -48,6 +50,11 @@ class StatusReader:
             processes={name: lambda name=name: running_pid(platform, name) for name in SERVICES},
         )
         return await collect(sources, clock=platform.clock, survey_within=survey_within)
+
+    async def view(self) -> StatusView:
+        """What the console shows."""
+        facts = await self.facts()
+        return StatusView(facts=facts, verdict=judge(facts, self._platform.clock.now().astimezone()))
 
     async def ready(self) -> str | None:
         """Why the database cannot be used now; `None` if it can."""

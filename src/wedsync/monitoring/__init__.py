@@ -19,7 +19,7 @@ from wedsync.monitoring.facts import (
     WalGap,
 )
 from wedsync.monitoring.issues import Issue, State
-from wedsync.monitoring.status import Verdict, issue_words, judge
+from wedsync.monitoring.status import StatusView, Verdict, issue_words, judge
 from wedsync.monitoring.survey import LatestSurvey
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Repository",
     "Sources",
     "State",
+    "StatusView",
     "SurveyFacts",
     "Verdict",
     "WalGap",

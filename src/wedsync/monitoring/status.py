@@ -88,6 +88,14 @@ class Verdict:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusView:
+    """What somebody who looks at a home is shown: the facts and what they mean."""
+
+    facts: Facts
+    verdict: Verdict
+
+
 def judge(facts: Facts, now: datetime) -> Verdict:
     """The verdict on `facts`; moments are said in the time zone of `now`."""
     found = [issue for rule in RULES for issue in rule(facts, now)]

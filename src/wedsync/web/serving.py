@@ -1,0 +1,83 @@
+"""Listen on a port and answer until cancelled."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from wedsync.errors import ConfigProblem, PortTaken
+
+_LAST_ANSWERS_S = 5
+_BACKLOG = 2048
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to whoever owns the process."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def serve(app: ASGIApp, host: str, port: int) -> None:
+    """Answer on `host` and `port` until cancelled, then let the requests under way end.
+
+    Raises `PortTaken` if something else listens there, `ConfigProblem` if there is no such address.
+    """
+    listening = _listen(host, port)
+    with listening:
+        server = _Server(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,  # it would write the tokens of sign-in links
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=_LAST_ANSWERS_S,
+            )
+        )
+        answering = asyncio.create_task(server.serve(sockets=[listening]), name="gateway")
+        try:
+            await asyncio.shield(answering)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await answering
+            raise
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _not_here(host, error) from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(
+                f"port {port} is taken", detail=f"{host}:{port}", hint="choose another gateway.port"
+            ) from error
+        raise _not_here(host, error) from error
+    return listening
+
+
+def _not_here(host: str, error: OSError) -> ConfigProblem:
+    return ConfigProblem(
+        f"the gateway cannot listen on {host!r}",
+        detail=str(error),
+        hint="gateway.host is an address of this machine, such as 127.0.0.1",
+    )
