@@ -90,15 +90,16 @@ async def stop_everything(platform: Platform) -> list[str]:
     """Stop the supervisor and with it the rest, or what is left of it; gives the names of what ran."""
     if FileLock(platform.home.run / "recovery.lock", purpose="stop").holder() is not None:
         raise Busy("a recovery is under way", hint="let it end; stopping now would leave the files half-way")
-    stopped: list[str] = []
+    found = {name: running_pid(platform, name) for name in ("gateway", "keeper", "supervisor")}
+    if platform.is_local:
+        found["PostgreSQL"] = platform.server.postmaster_pid()
     for name in ("supervisor", "gateway", "keeper"):
         pid = running_pid(platform, name)
         if pid is not None:
-            stopped.append(name)
             await _end(pid, within=timedelta(minutes=3) if name == "supervisor" else _GOES_DOWN)
-    if platform.is_local and await platform.server.stop("fast"):
-        stopped.append("postgresql")
-    return stopped
+    if platform.is_local:
+        await platform.server.stop("fast")
+    return [name for name, pid in found.items() if pid is not None]
 
 
 async def until_signalled(work: Callable[[], Awaitable[None]]) -> None:
