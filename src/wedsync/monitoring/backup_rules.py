@@ -111,6 +111,14 @@ def repository_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
             words="there is no backup repository",
             next_step="set backup.repo1 in wedsync.toml",
         )
+    none_good = all(item.damaged for item in survey.backups)
+    if none_good and any(item.ok for item in survey.repositories):
+        yield Issue(
+            severity=State.CRITICAL,
+            code="no_backup",
+            words="there is no good backup: nothing can be restored",
+            next_step="wedsync backup run --type full",
+        )
     none_reads = not any(item.ok for item in survey.repositories)
     for repository in survey.repositories:
         if repository.ok is not True:
@@ -130,15 +138,13 @@ def _late_backups(
 ) -> Iterator[Issue]:
     here = [item for item in survey.backups if item.repo == repository.repo and not item.damaged]
     if not here:
-        nowhere = not any(not item.damaged for item in survey.backups)
-        yield Issue(
-            severity=State.CRITICAL if nowhere else State.WARNING,
-            code="no_backup",
-            words="there is no good backup: nothing can be restored"
-            if nowhere
-            else f"repository {repository.repo} holds no good backup",
-            next_step=f"wedsync backup run --type full --repo {repository.repo}",
-        )
+        if any(not item.damaged for item in survey.backups):
+            yield Issue(
+                severity=State.WARNING,
+                code="no_backup",
+                words=f"repository {repository.repo} holds no good backup",
+                next_step=f"wedsync backup run --type full --repo {repository.repo}",
+            )
         return
     if not scheduled:
         return

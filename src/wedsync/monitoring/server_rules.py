@@ -168,7 +168,7 @@ def process_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
                 since=loop[-1].at,
                 next_step=f"read the log of {name} in the home's directory log",
             )
-        elif lately:
+        elif lately and not _is_down(name, facts.records):
             yield Issue(
                 severity=State.WARNING,
                 code="restarted",
@@ -263,6 +263,11 @@ _KNOWN_AS = {
 def _events_of(process: str, records: Records | None) -> list[ProcessEvent]:
     """Newest first."""
     return [event for event in (records.events if records else ()) if event.process == process]
+
+
+def _is_down(process: str, records: Records) -> bool:
+    """Whether it did not come back: then that is the issue, not its end."""
+    return _events_of(process, records)[0].what in _ENDS
 
 
 def _times(count: int) -> str:

@@ -125,8 +125,7 @@ class Console:
 
     async def sign_in(self, request: Request) -> Response:
         """Use the link up and begin a session."""
-        form = parse_qs((await _body(request)).decode("latin-1"), max_num_fields=4)
-        session = self._sessions.redeem(form.get("token", [""])[0])
+        session = self._sessions.redeem((await _form(request)).get("token", ""))
         if session is None:
             return self._page("link_used.html", 401)
         answer = RedirectResponse("/admin", status_code=303)
@@ -167,11 +166,15 @@ class Console:
         return HTMLResponse(self._pages.get_template(template).render(values), status_code=status)
 
 
-async def _body(request: Request) -> bytes:
-    """The body of a small form; 413 for anything larger."""
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a small form; 413 for a larger one, 400 for what is none."""
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > _LONGEST_FORM_BYTES:
             raise HTTPException(413)
-    return body
+    try:
+        fields = parse_qs(body.decode("ascii"), max_num_fields=4)
+    except ValueError as error:
+        raise HTTPException(400, "This is not a form of the console") from error
+    return {name: values[0] for name, values in fields.items()}
