@@ -24,6 +24,10 @@ class WedsyncError(Exception):
         self.detail = detail
         self.hint = hint
 
+    def in_one_line(self) -> str:
+        """What happened and what was seen, for a record or a table."""
+        return f"{self.message}: {self.detail}" if self.detail else self.message
+
     def __str__(self) -> str:
         lines = [f"{self.message} [{self.code}]"]
         if self.detail:

@@ -7,6 +7,7 @@ from pathlib import Path
 from wedsync.backup.report import Said, printable, read_error
 from wedsync.errors import (
     ArchivingStuck,
+    BackupFailed,
     BackupKept,
     BackupUnknown,
     Busy,
@@ -66,6 +67,12 @@ _RULES = (
         error=ArchivingStuck,
         message="WAL does not reach the archive",
         hint="see archive_command's errors in PostgreSQL's log and in log/pgbackrest",
+    ),
+    _Rule(
+        fits=lambda said: "does not match pg_control timeline" in said.message,
+        error=BackupFailed,
+        message="the server was promoted a moment ago and has not written a checkpoint since",
+        hint="have a superuser run CHECKPOINT, or wait for the next one; then run it again",
     ),
     _Rule(
         fits=lambda said: said.code == 75 and "cannot be expired" in said.message,

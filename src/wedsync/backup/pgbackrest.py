@@ -238,7 +238,7 @@ class PgBackRest:
         try:
             return read_info(await self._info(repo), (repo,))
         except WedsyncError as error:
-            seen = f"{error.message}: {error.detail}" if error.detail else error.message
+            seen = error.in_one_line()
         except ValueError as error:
             seen = f"pgBackRest's answer about it cannot be read ({error})"
         return Catalogue(backups=(), repositories=(RepositoryStatus(repo=repo, ok=False, message=seen),))

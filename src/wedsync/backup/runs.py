@@ -112,7 +112,7 @@ class BackupRuns:
             try:
                 backup = await self._pgbackrest.backup(kind, repo=repo, on_progress=on_progress)
             except WedsyncError as error:
-                self.records.fail(run, at=self._clock.now(), error=str(error))
+                self.records.fail(run, at=self._clock.now(), error=error.in_one_line())
                 observe(BackupRunFailed(repo=repo, kind=kind, code=error.code, message=error.message))
                 raise
             except BaseException as error:

@@ -46,7 +46,7 @@ class Surveyor:
             try:
                 archives += await self._pgbackrest.archives(repo)
             except WedsyncError as error:
-                seen = f"{error.message}: {error.detail}" if error.detail else error.message
+                seen = error.in_one_line()
                 statuses[repo] = RepositoryStatus(repo=repo, ok=False, message=seen)
         catalogue = Catalogue(backups=catalogue.backups, repositories=tuple(statuses.values()))
         return Survey(

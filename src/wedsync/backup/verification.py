@@ -176,7 +176,7 @@ class Verifier:
                 report = await self._pgbackrest.verify(status.repo)
                 archives += await self._pgbackrest.archives(status.repo)
             except WedsyncError as error:
-                problems.append(Problem(repo=status.repo, label=None, file=None, problem=_told(error)))
+                problems.append(Problem(repo=status.repo, label=None, file=None, problem=error.in_one_line()))
                 continue
             checked += report.segments + sum(item.files for item in report.backups)
             problems += judge_report(status.repo, report, own)
@@ -190,7 +190,3 @@ def _unreadable(status: RepositoryStatus) -> Problem:
     return Problem(
         repo=status.repo, label=None, file=None, problem=f"the repository cannot be read: {status.message}"
     )
-
-
-def _told(error: WedsyncError) -> str:
-    return f"{error.message}: {error.detail}" if error.detail else error.message
