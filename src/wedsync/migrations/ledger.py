@@ -56,9 +56,7 @@ class Status:
     def to_json(self) -> dict[str, object]:
         return {
             "applied": [row.to_json() for row in self.applied],
-            "pending": [
-                {"id": file.id, "name": file.name, "checksum": file.checksum} for file in self.pending
-            ],
+            "pending": [{"id": file.id, "name": file.name, "checksum": file.checksum} for file in self.pending],
             "problems": [problem.to_json() for problem in self.problems],
         }
 

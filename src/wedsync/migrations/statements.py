@@ -89,9 +89,7 @@ def statement_at(
     if position is not None:
         for statement in statements:
             if statement.start < position <= statement.end + 1:
-                return statement, statement.line + statement.text.count(
-                    "\n", 0, position - statement.start - 1
-                )
+                return statement, statement.line + statement.text.count("\n", 0, position - statement.start - 1)
     if finished < len(statements):
         return statements[finished], statements[finished].line
     return None, None
