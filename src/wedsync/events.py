@@ -3,12 +3,14 @@
 Log lines and counters are made from the same event, so that the two never disagree.
 """
 
+import logging
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-import structlog
+EVENT_VALUES = "event_values"
+"""Attribute of a log record that holds the values of its event."""
 
 counts: Counter[str] = Counter()
 """How often each event happened in this process since it started."""
@@ -25,8 +27,8 @@ def observe(event: Event) -> None:
     """Log and count one event."""
     name = _snake_case(type(event).__name__)
     counts[name] += 1
-    log = structlog.get_logger()
-    getattr(log, event.level)(name, **asdict(event))
+    level = logging.getLevelNamesMapping()[event.level.upper()]
+    logging.getLogger("wedsync").log(level, name, extra={EVENT_VALUES: asdict(event)})
 
 
 def _snake_case(name: str) -> str:

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-import structlog
-from structlog.typing import Processor
+from wedsync.events import EVENT_VALUES
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 FILE_BYTES = 5_000_000
 OLDER_FILES = 2
@@ -50,6 +52,8 @@ def configure_logging(
     A file is private (0600) and always in JSON; a full one is put aside and the oldest removed. May be called
     again: the last call counts.
     """
+    import structlog  # noqa: PLC0415 - 0.1 s that only services should pay
+
     handler: logging.Handler
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -60,6 +64,7 @@ def configure_logging(
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
+        _event_values,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.StackInfoRenderer(),
@@ -80,12 +85,7 @@ def configure_logging(
         )
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=first, processors=last))
 
-    root = logging.getLogger()
-    for old in root.handlers[:]:
-        root.removeHandler(old)
-        old.close()
-    root.addHandler(handler)
-    root.setLevel(level.upper())
+    _install(handler, level)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -96,6 +96,37 @@ def configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # a later call of this function has to reach every logger
     )
+
+
+def log_to_terminal(level: str = "warning") -> None:
+    """Send the log of a command, which is short, to standard error in words; without structlog."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Words())
+    _install(handler, level)
+
+
+class _Words(logging.Formatter):
+    """`warning: backup_removed repo=1 label=…`, secrets masked."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        values = _masked(None, getattr(record, EVENT_VALUES, {}))
+        pairs = "".join(f" {name}={value}" for name, value in cast("dict[str, object]", values).items())
+        return f"{record.levelname.lower()}: {mask_text(record.getMessage())}{pairs}"
+
+
+def _install(handler: logging.Handler, level: str) -> None:
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+
+
+def _event_values(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the values of an event to its line."""
+    line.update(getattr(line.get("_record"), EVENT_VALUES, {}))
+    return line
 
 
 class PrivateRotatingFile(RotatingFileHandler):

@@ -16,7 +16,8 @@ from psycopg import AsyncConnection
 
 from support.clusters import ARCHIVE_NOWHERE, START, role_passwords
 from support.events import eventually
-from wedsync.cluster import Engine, Server, ensure_certificates, ensure_roles
+from wedsync.cluster import Engine, Server, ensure_roles
+from wedsync.cluster.certificates import ensure_certificates
 from wedsync.config import Home
 from wedsync.database import ConnectionTarget
 from wedsync.errors import CannotConnect, ServerNotReady, SignInRefused

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from wedsync.cluster import Secrets, ensure_certificates, write_private
+from wedsync.cluster import Secrets, write_private
+from wedsync.cluster.certificates import ensure_certificates
 from wedsync.config import Home
 from wedsync.errors import SecretProblem
 

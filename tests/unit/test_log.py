@@ -5,8 +5,9 @@ import json
 import logging
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import structlog
@@ -14,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wedsync import log as log_module
-from wedsync.log import configure_logging, mask_secrets, mask_text
+from wedsync.events import Event, observe
+from wedsync.log import configure_logging, log_to_terminal, mask_secrets, mask_text
 
 
 @pytest.fixture(autouse=True)
@@ -163,3 +165,31 @@ _secret_text = st.text(st.characters(categories=["L", "N"]), min_size=8, max_siz
 def test_no_password_of_a_url_gets_through(secret: str, user: str, before: str) -> None:
     masked = mask_text(f"{before} postgresql://{user}:{secret}@db/x")
     assert f":{secret}@" not in masked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupLost(Event):
+    """An event of a test."""
+
+    level: ClassVar[str] = "warning"
+    name: str
+    message: str
+
+
+def test_an_event_is_one_line_with_its_values(tmp_path: Path) -> None:
+    configure_logging(file=tmp_path / "log")
+    observe(BackupLost(name="full", message="gone from postgresql://me:hush@db/x"))
+    (line,) = lines(tmp_path / "log")
+    assert (line["event"], line["level"], line["name"]) == ("backup_lost", "warning", "full")
+    assert line["message"] == "gone from postgresql://me:***@db/x"
+
+
+def test_a_command_says_events_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_terminal()
+    observe(BackupLost(name="full", message="gone from postgresql://me:hush@db/x"))
+    logging.getLogger("other").info("quiet")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (
+        "",
+        "warning: backup_lost name=full message=gone from postgresql://me:***@db/x\n",
+    )

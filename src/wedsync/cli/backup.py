@@ -108,8 +108,8 @@ def register(main: click.Group) -> None:
 
 
 async def _run(home_path: str | None, *, as_json: bool, kind: str, repo: int | None) -> Exit:
-    from wedsync.backup import BackupKind, RunReason  # noqa: PLC0415
-    from wedsync.words import duration_words, size_words  # noqa: PLC0415
+    from wedsync.backup import BackupKind, RunReason
+    from wedsync.words import duration_words, size_words
 
     platform = open_platform(home_path)
     platform.pgbackrest.write_config()
@@ -232,7 +232,7 @@ def _known(platform: "Platform", repo: int | None) -> int | None:
 
 
 def _audit(platform: "Platform", action: str, detail: dict[str, object]) -> None:
-    from wedsync.state import record_action  # noqa: PLC0415
+    from wedsync.state import record_action
 
     record_action(
         platform.state, at=platform.clock.now(), operator=platform.operator, action=action, detail=detail

@@ -2,28 +2,29 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from wedsync.config import Home, default_home
 from wedsync.errors import HomeProblem
 
 if TYPE_CHECKING:
     from wedsync.app import Platform
+    from wedsync.config import Home
 
 
-def enter_home(home_path: str | None) -> Home:
+def enter_home(home_path: str | None) -> "Home":
     """The home to work on, as its owner: a process of root becomes the service user here.
 
     Variables of libpq (`PGHOST`, `PGPASSWORD` …) are forgotten: what is connected to is said by the home.
     """
+    from wedsync.config import default_home
+
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
     home = default_home(home_path, os.environ)
     if os.geteuid() == 0:
-        from wedsync.process.privileges import step_down  # noqa: PLC0415 - root only
+        from wedsync.process.privileges import step_down  # root only
 
         done = step_down(home.root)
         for sentence in done.sentences() if done else []:
@@ -33,18 +34,20 @@ def enter_home(home_path: str | None) -> Home:
 
 def open_platform(home_path: str | None, flags: Mapping[str, object] | None = None) -> "Platform":
     """The platform of a home that was set up. Raises `HomeProblem` if there is none."""
+    from wedsync.config import default_home
+
     home = default_home(home_path, os.environ)
-    if not home.config_file.exists() and not Path(home.root).is_dir():
+    if not home.config_file.exists() and not home.root.is_dir():
         raise HomeProblem(
             f"there is no home at {home.root}",
             hint="bin/up makes one; another one is named by --home or WEDSYNC_HOME",
         )
     who = operator()
     home = enter_home(home_path)
-    from wedsync.app import Platform, this_environment  # noqa: PLC0415 - after root was given up
-    from wedsync.log import configure_logging  # noqa: PLC0415
+    from wedsync.app import Platform, this_environment  # after root was given up
+    from wedsync.log import log_to_terminal
 
-    configure_logging(level="warning")
+    log_to_terminal()
     return Platform(home, this_environment(), flags=flags, operator=who)
 
 

@@ -1,8 +1,5 @@
 """`demo …`: a believable season of weddings, and a busy Saturday."""
 
-import asyncio
-import signal
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,8 +33,8 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync demo load --size 10
         """
-        from wedsync.demo import DEFAULT_SEED  # noqa: PLC0415
-        from wedsync.demo import load as load_season  # noqa: PLC0415
+        from wedsync.demo import DEFAULT_SEED
+        from wedsync.demo import load as load_season
 
         line = ProgressLine()
         loaded = await load_season(
@@ -87,7 +84,10 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync demo live --rate 50 --ledger commits.txt
         """
-        from wedsync.demo import live as write_on  # noqa: PLC0415
+        import asyncio
+        import signal
+
+        from wedsync.demo import live as write_on
 
         target = open_platform(home_path).owner_target
         line = ProgressLine(every_s=5.0)
@@ -96,7 +96,7 @@ def register(main: click.Group) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, until.set)
         if seconds is not None:
-            loop.call_later(timedelta(seconds=seconds).total_seconds(), until.set)
+            loop.call_later(seconds, until.set)
         last = await write_on(
             target,
             rate_per_s=rate,

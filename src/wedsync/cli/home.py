@@ -40,7 +40,7 @@ def register(main: click.Group) -> None:
         \b
         Example: psql "$(wedsync keys --json | jq -r .db_url)"
         """
-        from wedsync.app import new_sign_in_link, read_keys  # noqa: PLC0415
+        from wedsync.app import new_sign_in_link, read_keys
 
         platform = open_platform(home_path)
         found = read_keys(platform)
@@ -81,7 +81,7 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync config show
         """
-        from wedsync.config import format_value  # noqa: PLC0415
+        from wedsync.config import format_value
 
         settings = open_platform(home_path).loaded.settings
         rows = [{"name": item.name, "value": format_value(item.value), "origin": item.origin} for item in settings]
@@ -98,9 +98,9 @@ def register(main: click.Group) -> None:
 
 
 async def _status(home_path: str | None, *, as_json: bool) -> Exit:
-    from wedsync.app import StatusReader  # noqa: PLC0415
-    from wedsync.monitoring import State, continuous_window, judge, last_good_backup  # noqa: PLC0415
-    from wedsync.words import age_words, moment_words, size_words  # noqa: PLC0415
+    from wedsync.app import StatusReader
+    from wedsync.monitoring import State, continuous_window, judge, last_good_backup
+    from wedsync.words import age_words, moment_words, size_words
 
     platform = open_platform(home_path)
     facts = await StatusReader(platform).facts(survey_within=_REPOSITORIES_MAY_TAKE)
@@ -142,14 +142,14 @@ async def _status(home_path: str | None, *, as_json: bool) -> Exit:
 
 
 async def _doctor(home_path: str | None, *, as_json: bool) -> Exit:
-    from wedsync.cluster import (  # noqa: PLC0415
+    from wedsync.cluster import (
         Capability,
         capabilities,
         examine,
         examine_home,
         home_capabilities,
     )
-    from wedsync.errors import CannotConnect  # noqa: PLC0415
+    from wedsync.errors import CannotConnect
 
     platform = open_platform(home_path)
     if platform.is_local:

@@ -1,6 +1,5 @@
 """`up`, `down` and the services behind them."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -45,7 +44,7 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync down
         """
-        from wedsync.app import stop_everything  # noqa: PLC0415
+        from wedsync.app import stop_everything
 
         stopped = await stop_everything(open_platform(home_path))
         if as_json:
@@ -57,8 +56,8 @@ def register(main: click.Group) -> None:
     @click.argument("name", type=click.Choice(["supervisor", "keeper", "gateway"]))
     async def service(*, home_path: str | None, name: str) -> Exit:
         """Run one service in the foreground (the supervisor does this)."""
-        from wedsync.app import run_gateway, run_keeper, run_supervisor, until_signalled  # noqa: PLC0415
-        from wedsync.log import configure_logging  # noqa: PLC0415
+        from wedsync.app import run_gateway, run_keeper, run_supervisor, until_signalled
+        from wedsync.log import configure_logging
 
         platform = open_platform(home_path)
         configure_logging(file=platform.home.log / f"{name}.log", json=True)
@@ -78,10 +77,10 @@ def register(main: click.Group) -> None:
 async def _up(home_path: str | None, *, port: int | None, db_port: int | None, detach: bool, empty: bool) -> Exit:
     began = monotonic()
     home = enter_home(home_path)
-    from wedsync import app  # noqa: PLC0415 - after root was given up
-    from wedsync.log import configure_logging  # noqa: PLC0415
+    from wedsync import app  # after root was given up
+    from wedsync.log import configure_logging, log_to_terminal
 
-    configure_logging(level="warning")
+    log_to_terminal()
     flags: dict[str, object] = {
         name: value for name, value in (("gateway.port", port), ("cluster.port", db_port)) if value is not None
     }
@@ -106,6 +105,8 @@ async def _up(home_path: str | None, *, port: int | None, db_port: int | None, d
         click.echo(f"  all of it took {monotonic() - began:.1f} s", err=True)
         return Exit.DONE
 
+    import asyncio
+
     configure_logging(file=platform.home.log / "supervisor.log", json=True)
 
     async def supervise() -> None:
@@ -119,7 +120,7 @@ async def _up(home_path: str | None, *, port: int | None, db_port: int | None, d
 
 
 async def _prepare(platform: "Platform", *, demo: bool) -> None:
-    from wedsync import app  # noqa: PLC0415
+    from wedsync import app
 
     line = ProgressLine()
     preparation = app.Preparation(platform, step=Step, progress=line.show)
@@ -142,8 +143,10 @@ async def _greet(platform: "Platform") -> None:
 
 async def _wait_for_gateway(platform: "Platform", supervisor: int) -> None:
     """Return when /healthz answers."""
-    from wedsync.app import last_words  # noqa: PLC0415
-    from wedsync.process import is_alive  # noqa: PLC0415
+    import asyncio
+
+    from wedsync.app import last_words
+    from wedsync.process import is_alive
 
     gateway = platform.config.gateway
     started = monotonic()
@@ -161,6 +164,8 @@ async def _wait_for_gateway(platform: "Platform", supervisor: int) -> None:
 
 
 async def _answers(host: str, port: int) -> bool:
+    import asyncio
+
     try:
         async with asyncio.timeout(2):
             reader, writer = await asyncio.open_connection(host, port)
@@ -173,9 +178,9 @@ async def _answers(host: str, port: int) -> bool:
 
 
 async def _say_what_runs(platform: "Platform") -> None:
-    from wedsync.app import StatusReader, new_sign_in_link, read_keys  # noqa: PLC0415
-    from wedsync.monitoring import continuous_window, judge  # noqa: PLC0415
-    from wedsync.words import moment_words  # noqa: PLC0415
+    from wedsync.app import StatusReader, new_sign_in_link, read_keys
+    from wedsync.monitoring import continuous_window, judge
+    from wedsync.words import moment_words
 
     facts = await StatusReader(platform).facts(survey_within=timedelta(seconds=15))
     verdict = judge(facts, platform.clock.now().astimezone())

@@ -31,8 +31,8 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync migrate status
         """
-        from wedsync.migrations import SHIPPED  # noqa: PLC0415
-        from wedsync.migrations import status as read_status  # noqa: PLC0415
+        from wedsync.migrations import SHIPPED
+        from wedsync.migrations import status as read_status
 
         found = await read_status(open_platform(home_path).owner_target, directory=directory or SHIPPED)
         if as_json:
@@ -55,8 +55,8 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync migrate plan --json
         """
-        from wedsync.migrations import SHIPPED  # noqa: PLC0415
-        from wedsync.migrations import status as read_status  # noqa: PLC0415
+        from wedsync.migrations import SHIPPED
+        from wedsync.migrations import status as read_status
 
         found = await read_status(open_platform(home_path).owner_target, directory=directory or SHIPPED)
         planned: Any = found.plan_to_json()
@@ -77,8 +77,8 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync migrate up
         """
-        from wedsync.migrations import SHIPPED  # noqa: PLC0415
-        from wedsync.migrations import up as migrate_up  # noqa: PLC0415
+        from wedsync.migrations import SHIPPED
+        from wedsync.migrations import up as migrate_up
 
         platform = open_platform(home_path)
         done = await migrate_up(
@@ -106,7 +106,7 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync migrate new seating_plan
         """
-        from wedsync.migrations import SHIPPED, new_migration  # noqa: PLC0415
+        from wedsync.migrations import SHIPPED, new_migration
 
         del home_path
         made = new_migration(name, directory=directory or SHIPPED)

@@ -1,6 +1,5 @@
 """How commands answer: results on stdout (words or JSON), words about the work on stderr, exit codes."""
 
-import asyncio
 import functools
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -11,7 +10,6 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 import click
-import msgspec
 
 from wedsync.errors import WedsyncError
 from wedsync.words import moment_words
@@ -40,6 +38,8 @@ def command(group: click.Group, name: str, *, answers: bool = True) -> Callable[
     def wrap(function: Answer) -> click.Command:
         @functools.wraps(function)
         def call(**options: Any) -> NoReturn:
+            import asyncio
+
             try:
                 status = asyncio.run(function(**options))
             except WedsyncError as error:
@@ -82,6 +82,8 @@ def fail(error: WedsyncError, *, as_json: bool) -> NoReturn:
 
 def put_json(value: object) -> None:
     """One JSON value on stdout; moments in ISO 8601, durations in seconds."""
+    import msgspec
+
     click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode())
 
 

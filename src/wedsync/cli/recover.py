@@ -73,13 +73,13 @@ def _local(home_path: str | None) -> "Platform":
 
 
 def _moment(text: str) -> datetime | None:
-    from wedsync.recovery import parse_moment  # noqa: PLC0415
+    from wedsync.recovery import parse_moment
 
     return None if text == "latest" else parse_moment(text)
 
 
 async def _window(home_path: str | None, *, as_json: bool) -> Exit:
-    from wedsync.words import moment_words  # noqa: PLC0415
+    from wedsync.words import moment_words
 
     platform = open_platform(home_path)
     platform.pgbackrest.write_config()
@@ -138,7 +138,7 @@ async def _window(home_path: str | None, *, as_json: bool) -> Exit:
 
 
 async def _run(home_path: str | None, *, as_json: bool, to: str | None, undo: bool, yes: bool) -> Exit:
-    from wedsync.state import record_action  # noqa: PLC0415
+    from wedsync.state import record_action
 
     if (to is None) == (not undo):
         raise UsageProblem("say where to go back to", hint="either --to MOMENT or --undo")
@@ -179,7 +179,7 @@ def _confirmed() -> bool:
 
 
 def _say_plan(plan: "RecoveryPlan") -> None:
-    from wedsync.words import duration_words, moment_words, size_words  # noqa: PLC0415
+    from wedsync.words import duration_words, moment_words, size_words
 
     click.echo(f"back to    {moment_words(plan.target_at)}")
     click.echo(
@@ -205,7 +205,7 @@ def _say_plan(plan: "RecoveryPlan") -> None:
 
 
 def _say_done(done: "Recovered") -> None:
-    from wedsync.words import duration_words, moment_words  # noqa: PLC0415
+    from wedsync.words import duration_words, moment_words
 
     click.echo(f"restored to {moment_words(done.restored_to)}; last commit {moment_words(done.last_commit_at)}")
     click.echo(

@@ -1,7 +1,6 @@
 """A cluster of ours: made, started, stopped, looked after."""
 
 from wedsync.cluster.capabilities import Capability, Facts, capabilities, examine, home_capabilities
-from wedsync.cluster.certificates import Certificates, ensure_certificates
 from wedsync.cluster.control import raised_for_recovery, read_control
 from wedsync.cluster.datadir import ServerState
 from wedsync.cluster.engine import Engine, find_engine
@@ -17,7 +16,6 @@ from wedsync.cluster.supervised import supervised_server
 
 __all__ = [
     "Capability",
-    "Certificates",
     "Engine",
     "Facts",
     "HomeFacts",
@@ -27,7 +25,6 @@ __all__ = [
     "ServerState",
     "application_connections",
     "capabilities",
-    "ensure_certificates",
     "ensure_roles",
     "examine",
     "examine_home",

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography import x509
-
 from wedsync.cluster.engine import Engine
 from wedsync.config import Home
 
@@ -73,6 +71,8 @@ def _size_of(directory: Path) -> int:
 
 
 def _certificate_ends_at(home: Home) -> datetime:
+    from cryptography import x509  # noqa: PLC0415 - 0.1 s, for doctor alone
+
     try:
         pem = (home.tls / "server.crt").read_bytes()
         return x509.load_pem_x509_certificate(pem).not_valid_after_utc

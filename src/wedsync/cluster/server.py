@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Literal
 
 from wedsync.cluster.access import hba_file, ident_file, user_name
-from wedsync.cluster.certificates import ensure_certificates
 from wedsync.cluster.control import raised_for_recovery, read_control
 from wedsync.cluster.datadir import (
     ServerState,
@@ -201,6 +200,8 @@ class Server:
 
         New connections get it at once (the server reads it again), those that are open go on.
         """
+        from wedsync.cluster.certificates import ensure_certificates  # noqa: PLC0415 - as in write_configuration
+
         renewed = (await ensure_certificates(self.home, self._addresses())).renewed
         if renewed:
             await self.reload()
@@ -208,6 +209,8 @@ class Server:
 
     async def write_configuration(self, archive_command: str) -> None:
         """Write settings, access rules and certificates as the configuration has them now."""
+        from wedsync.cluster.certificates import ensure_certificates  # noqa: PLC0415 - 0.1 s; most commands start nothing
+
         certificates = await ensure_certificates(self.home, self._addresses())
         settings = (
             server_settings(measure_machine(self.engine), self.config)
