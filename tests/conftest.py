@@ -9,6 +9,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from support.clusters import copy_cluster, make_cluster, new_home, remove_cluster, remove_sockets, small_config
+from support.recoveries import Protected, make_protected, protected_copy
 from wedsync.cluster import Engine, Server, find_engine
 from wedsync.config import Home, default_home
 from wedsync.errors import EngineMissing
@@ -66,6 +67,19 @@ async def own_cluster(engine: Engine, template: Home, home: Home) -> AsyncIterat
         yield await copy_cluster(engine, template, home, server.config)
     finally:
         await remove_cluster(server)
+
+
+@pytest.fixture(scope="session")
+def protected_template(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A stopped home after its first run: cluster, schema, a full backup in each of two repositories."""
+    return asyncio.run(make_protected(tmp_path_factory.mktemp("protected") / "home"))
+
+
+@pytest.fixture
+async def protected(protected_template: Home, home: Home) -> AsyncIterator[Protected]:
+    """A running copy of it for one test, which may kill, damage, delete and recover it."""
+    async with protected_copy(protected_template, home) as own:
+        yield own
 
 
 @pytest.fixture

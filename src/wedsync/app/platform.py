@@ -13,7 +13,6 @@ from wedsync.backup import (
     HeartbeatService,
     PgBackRest,
     Surveyor,
-    TimelineBook,
     Verifier,
 )
 from wedsync.clock import Clock, SystemClock
@@ -21,7 +20,7 @@ from wedsync.cluster import Engine, Secrets, Server, ensure_roles, find_engine
 from wedsync.config import Config, Home, LoadedConfig, Profile, load_config
 from wedsync.database import ConnectionTarget
 from wedsync.errors import UsageProblem
-from wedsync.recovery import Planner, Recoverer
+from wedsync.recovery import Recoverer
 from wedsync.state import StateStore, open_state
 
 PASSWORD_ROLES = ("wedsync_owner", "wedsync_monitor", "wedsync_gateway")
@@ -132,12 +131,9 @@ class Platform:
     def recoverer(self) -> Recoverer:
         """Takes the database back."""
         return Recoverer(
-            planner=Planner(
-                surveyor=self.surveyor, pgbackrest=self.pgbackrest, server=self.server, clock=self.clock
-            ),
+            surveyor=self.surveyor,
             server=self.server,
             pgbackrest=self.pgbackrest,
-            timelines=TimelineBook(pgbackrest=self.pgbackrest, state=self.state),
             state=self.state,
             clock=self.clock,
             settle=self.settle_roles,

@@ -4,8 +4,8 @@ from wedsync.recovery.forecast import Forecast, Measurement, Phase, forecast
 from wedsync.recovery.journal import Journal, JournalEntry, Stage, WayBack
 from wedsync.recovery.moment import parse_moment
 from wedsync.recovery.plan import Loss, RecoveryPlan
-from wedsync.recovery.planner import Planner
-from wedsync.recovery.run import Recovered, Recoverer, Report
+from wedsync.recovery.run import Recovered, Recoverer
+from wedsync.recovery.secure import Report
 
 __all__ = [
     "Forecast",
@@ -14,7 +14,6 @@ __all__ = [
     "Loss",
     "Measurement",
     "Phase",
-    "Planner",
     "Recovered",
     "Recoverer",
     "RecoveryPlan",

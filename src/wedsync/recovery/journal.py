@@ -33,8 +33,8 @@ class Stage(StrEnum):
 class WayBack:
     """The state before a recovery: the end of a timeline.
 
-    The archive has it up to the restore point `name` (`None` when the server could not set one); what came
-    after and was not archived is in the directory `kept/<id>` of the home.
+    The archive has it up to the restore point `name` (`None` when the server could not set one); what was not
+    archived is in the directory `kept` of the home.
     """
 
     system_id: str
@@ -58,6 +58,11 @@ class JournalEntry:
     """`running`, `done`, `abandoned` (nothing was changed) or `undone`."""
     plan: dict[str, Any]
     way_back: WayBack | None
+
+
+def point_name(recovery: str) -> str:
+    """Name of the restore point that a recovery sets before it begins."""
+    return f"wedsync_before_{recovery}"
 
 
 class Journal:
@@ -121,6 +126,11 @@ class Journal:
             "select * from recoveries where outcome = 'done' and undo is not null"
             " order by finished_at desc limit 1"
         )
+        return _entry(row) if row is not None else None
+
+    def find(self, recovery: str) -> JournalEntry | None:
+        """The recovery with this id."""
+        row = self._state.row("select * from recoveries where id = ?", (recovery,))
         return _entry(row) if row is not None else None
 
     def mark_undone(self, recovery_id: str) -> None:

@@ -5,21 +5,20 @@ its open segments, which Linux shows below `/proc/<pid>/fd` until the process en
 """
 
 import os
-import re
 import shutil
 import struct
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from wedsync.backup import Commit, number_of, read_commits, timeline_of
+from wedsync.backup import Commit, contiguous_spans, is_segment_name, number_of, read_commits, timeline_of
 from wedsync.cluster import Engine
 from wedsync.database import SEGMENT_BYTES
 from wedsync.process import run
 
-_SEGMENT = re.compile(r"[0-9A-F]{24}")
 _DUMP = timedelta(minutes=2)
 
 
@@ -29,6 +28,11 @@ class LocalSegment:
 
     name: str
     source: Path
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether only a process that has it open still keeps it from vanishing."""
+        return self.source.is_relative_to("/proc")
 
 
 def local_segments(pgdata: Path, *, postmaster: int | None, archived: Collection[str]) -> list[LocalSegment]:
@@ -41,12 +45,18 @@ def local_segments(pgdata: Path, *, postmaster: int | None, archived: Collection
         found |= dict(_deleted_but_open(pgdata, postmaster))
     directory = pgdata / "pg_wal"
     if directory.is_dir():
-        found |= {path.name: path for path in directory.iterdir() if _SEGMENT.fullmatch(path.name)}
+        found |= {path.name: path for path in directory.iterdir() if is_segment_name(path.name)}
     return [
         LocalSegment(name=name, source=source)
         for name, source in sorted(found.items())
         if name not in archived and _holds_own_wal(name, source)
     ]
+
+
+def archived_by_server(pgdata: Path) -> set[str]:
+    """The segments in `pg_wal` that PostgreSQL notes as archived (in every repository)."""
+    notes = pgdata / "pg_wal/archive_status"
+    return {path.stem for path in notes.glob("*.done")} if notes.is_dir() else set()
 
 
 def keep(segments: Collection[LocalSegment], directory: Path) -> list[str]:
@@ -57,10 +67,10 @@ def keep(segments: Collection[LocalSegment], directory: Path) -> list[str]:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     for segment in segments:
         kept = directory / segment.name
-        kept.unlink(missing_ok=True)
-        if segment.source.is_relative_to("/proc"):
+        if segment.is_deleted:
             shutil.copyfile(segment.source, kept)
             continue
+        kept.unlink(missing_ok=True)
         try:
             os.link(segment.source, kept)
         except OSError:  # another file system
@@ -68,27 +78,40 @@ def keep(segments: Collection[LocalSegment], directory: Path) -> list[str]:
     return [segment.name for segment in segments]
 
 
-def put_back(directory: Path, pgdata: Path) -> int:
-    """Copy kept segments into a restored data directory; how many. Recovery asks the archive first."""
-    wal = pgdata / "pg_wal"
-    wal.mkdir(exist_ok=True, mode=0o700)
-    names = sorted(path.name for path in directory.iterdir() if _SEGMENT.fullmatch(path.name))
-    for name in names:
-        shutil.copyfile(directory / name, wal / name)
-        (wal / name).chmod(0o600)
-    return len(names)
+@contextmanager
+def held_open(segments: Collection[LocalSegment], directory: Path) -> Generator[None]:
+    """Keep deleted segments for as long as the context lasts; at its end they are in `directory`, complete.
+
+    The server that has them open is ended inside: what it commits until its very end is in them. They are
+    copied before as well, so that a full disk is met while nothing has been stopped.
+    """
+    deleted = [segment for segment in segments if segment.is_deleted]
+    with ExitStack() as stack:
+        handles = {segment.name: stack.enter_context(segment.source.open("rb")) for segment in deleted}
+        if deleted:
+            keep(deleted, directory)
+        yield
+        for name, handle in handles.items():
+            with (directory / name).open("r+b") as copy:  # over the first copy: needs no new space
+                shutil.copyfileobj(handle, copy)
+                os.fsync(copy.fileno())
 
 
-async def commits_in(engine: Engine, name: str, source: Path) -> list[Commit]:
-    """The commits in one segment file, in WAL order; what follows the end of the WAL in it is left out."""
-    with tempfile.TemporaryDirectory(prefix="wedsync-wal-") as scratch:
-        (Path(scratch) / name).symlink_to(source)
-        finished = await run(
-            [engine.program("pg_waldump"), "--rmgr=Transaction", "--path", scratch, name],
-            deadline=_DUMP,
-            env=engine.environment | {"TZ": "UTC"},
-        )
-    return read_commits(finished.stdout.splitlines())
+async def commits_in(engine: Engine, segments: Sequence[LocalSegment]) -> list[Commit]:
+    """The commits in segment files, in WAL order; what follows the end of the WAL in them is left out."""
+    places = {segment.name: segment.source for segment in segments}
+    commits: list[Commit] = []
+    for span in contiguous_spans(places):
+        with tempfile.TemporaryDirectory(prefix="wedsync-wal-") as scratch:
+            for name in span.names():
+                (Path(scratch) / name).symlink_to(places[name])
+            finished = await run(
+                [engine.program("pg_waldump"), "--rmgr=Transaction", "--path", scratch, span.first, span.last],
+                deadline=_DUMP,
+                env=engine.environment | {"TZ": "UTC"},
+            )
+        commits += read_commits(finished.stdout.splitlines())
+    return commits
 
 
 def _deleted_but_open(pgdata: Path, postmaster: int) -> Iterator[tuple[str, Path]]:
@@ -105,7 +128,7 @@ def _deleted_but_open(pgdata: Path, postmaster: int) -> Iterator[tuple[str, Path
             except OSError:
                 continue
             name = path.removeprefix(prefix).removesuffix(" (deleted)")
-            if path.startswith(prefix) and path.endswith(" (deleted)") and _SEGMENT.fullmatch(name):
+            if path.startswith(prefix) and path.endswith(" (deleted)") and is_segment_name(name):
                 yield name, handle
 
 

@@ -30,6 +30,8 @@ class RecoveryPlan:
     """The newest commit that will be there, where it is known before."""
     clamped: bool
     """Whether the moment asked for is after the last commit that still exists."""
+    undoes: str | None
+    """The recovery that this one takes back."""
     repo: int
     base: Backup
     timeline: int
@@ -39,8 +41,8 @@ class RecoveryPlan:
     wal_segments: int
     wal_bytes: int
     """What the segments take in the archive."""
-    from_local_wal: bool
-    """Whether WAL is needed that is on this machine only."""
+    needs_local_wal: bool
+    """Whether WAL may be needed that is on this machine only."""
     loss: Loss
     forecast: Forecast
     notes: tuple[str, ...] = ()
@@ -52,6 +54,7 @@ class RecoveryPlan:
             "target_at": self.target_at,
             "last_commit_at": self.last_commit_at,
             "clamped": self.clamped,
+            "undoes": self.undoes,
             "base": {
                 "repo": self.repo,
                 "label": self.base.label,

@@ -103,3 +103,13 @@ async def _ask(connection: AsyncConnection[TupleRow]) -> ReplayPosition | None:
     async with connection.cursor(row_factory=class_row(ReplayPosition)) as cursor:
         await cursor.execute(statements("recovery")["replay_position"])
         return await cursor.fetchone()
+
+
+def replay_words(first: datetime, at: datetime, target: datetime, took_s: float) -> str:
+    """`replaying 11:02:11 of 11:05:30, about 40 s left`; the estimate comes when there is something to go by."""
+    words = f"replaying {at.astimezone():%H:%M:%S} of {target.astimezone():%H:%M:%S}"
+    done_s = (at - first).total_seconds()
+    left_s = (target - at).total_seconds()
+    if took_s < 1 or done_s <= 0 or left_s <= 0:
+        return words
+    return f"{words}, about {left_s / done_s * took_s:.0f} s left"

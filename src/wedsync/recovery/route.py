@@ -1,9 +1,19 @@
 """The way from a backup to a moment: which segments, on which timelines."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from wedsync.backup import Archive, Backup, Timeline, lineage, number_at, number_of, segment_name
+from wedsync.backup import (
+    Archive,
+    Backup,
+    Timeline,
+    leads_to,
+    lineage,
+    number_at,
+    number_of,
+    segment_name,
+    timeline_of,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +40,24 @@ def segments_between(first: int, last: int, *, timeline: int, known: Mapping[int
         yield segment_name(legs[at].timeline, number)
 
 
-def is_ancestor(backup: Backup, *, timeline: int, known: Mapping[int, Timeline]) -> bool:
-    """Whether a recovery from this backup can follow the way that ends on `timeline`."""
+def on_the_way(names: Iterable[str], *, timeline: int, known: Mapping[int, Timeline]) -> list[str]:
+    """Those of the segments that a recovery to `timeline` would read, in WAL order.
+
+    What an ancestor wrote behind the place where it was left is not among them.
+    """
+    begins: dict[int, tuple[int, int]] = {}
+    begin = 0
     for leg in lineage(timeline, known):
-        if leg.timeline == backup.timeline:
-            if leg.until is None:
-                return True
-            if backup.lsn_stop is not None:
-                return backup.lsn_stop <= leg.until
-            return number_of(backup.wal_stop) < number_at(leg.until)
-    return False
+        end = number_at(leg.until) if leg.until is not None else 1 << 62
+        begins[leg.timeline] = (begin, end)
+        begin = end
+    found = [
+        name
+        for name in names
+        if timeline_of(name) in begins
+        and begins[timeline_of(name)][0] <= number_of(name) < begins[timeline_of(name)][1]
+    ]
+    return sorted(found, key=number_of)
 
 
 def find_route(
@@ -58,6 +76,7 @@ def find_route(
     """
     have = {*archive.segments, *also_here}
     labels = {backup.label for backup in backups if backup.repo == archive.repo}
+    legs = lineage(timeline, known)
     usable = [
         backup
         for backup in backups
@@ -65,7 +84,7 @@ def find_route(
         and backup.system_id == archive.system_id
         and not backup.damaged
         and labels.issuperset(backup.references)
-        and is_ancestor(backup, timeline=timeline, known=known)
+        and leads_to(backup, legs)
     ]
     for base in sorted(usable, key=lambda backup: backup.finished_at, reverse=True):
         end = max(number_of(last_segment), number_of(base.wal_stop))

@@ -1,53 +1,46 @@
 """Take the whole database back, in place. Interrupted at any point, it can be run again and nothing is lost."""
 
 import asyncio
-import os
-import shutil
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import msgspec
-from psycopg.sql import SQL, Identifier
 
-from wedsync.backup import PgBackRest, TargetKind, Timeline, TimelineBook, read_timeline_history
+from wedsync.backup import PgBackRest, Surveyor, TargetKind, TimelineBook, lineage, number_of, timeline_of
 from wedsync.clock import Clock
-from wedsync.cluster import Server, ServerState
-from wedsync.errors import Busy, NothingToUndo, RecoveryFailed, RecoveryRefused, WedsyncError
+from wedsync.cluster import Server
+from wedsync.errors import (
+    Busy,
+    DiskFull,
+    NothingToUndo,
+    RecoveryFailed,
+    RecoveryRefused,
+    RepositoryFull,
+    WedsyncError,
+)
 from wedsync.events import Event, observe
 from wedsync.process import FileLock
+from wedsync.recovery.aftercare import begin_timeline, write_checkpoint
 from wedsync.recovery.forecast import Phase
+from wedsync.recovery.ground import Ground, Scout, was_promoted
 from wedsync.recovery.history import read_history, record_phases
-from wedsync.recovery.journal import Journal, JournalEntry, Stage, WayBack
-from wedsync.recovery.local_wal import LocalSegment, keep, local_segments, put_back
+from wedsync.recovery.journal import Journal, JournalEntry, Stage, WayBack, point_name
+from wedsync.recovery.kept import Kept, put_back
+from wedsync.recovery.leftovers import end_restores, forget_fetched
+from wedsync.recovery.local_wal import LocalSegment
 from wedsync.recovery.plan import RecoveryPlan
 from wedsync.recovery.planner import Planner
-from wedsync.recovery.present import mark_present, wait_until_archived
-from wedsync.recovery.replay import ReplayPosition, promote, wait_for_target
-from wedsync.sql import statements
+from wedsync.recovery.preflight import delta_ground, is_untouched, preflight
+from wedsync.recovery.replay import Reached, ReplayPosition, promote, replay_words, wait_for_target
+from wedsync.recovery.secure import Report, secure_and_stop, stop, wait_until_archived
+from wedsync.recovery.stopwatch import Stopwatch
 from wedsync.state import StateStore
 
-_SPARE_BYTES = 128 * 1024 * 1024
 _BACKUP_ENDS = timedelta(minutes=1)
-_ARCHIVED = timedelta(minutes=1)
 _CONFIRMED = timedelta(seconds=30)
-_LEFT_BY_PGBACKREST = (
-    "restore_command",
-    "recovery_target",
-    "recovery_target_time",
-    "recovery_target_name",
-    "recovery_target_lsn",
-    "recovery_target_action",
-    "recovery_target_timeline",
-    "recovery_target_inclusive",
-)
-
-Report = Callable[[Phase, str], None]
-"""Called with the phase that is running and words about how far it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,61 +81,80 @@ class Recovered:
         }
 
 
-def point_name(recovery_id: str) -> str:
-    """Name of the restore point that a recovery sets before it begins."""
-    return f"wedsync_before_{recovery_id}"
-
-
 class Recoverer:
     """Runs recoveries of one home, one at a time."""
 
     def __init__(
         self,
         *,
-        planner: Planner,
+        surveyor: Surveyor,
         server: Server,
         pgbackrest: PgBackRest,
-        timelines: TimelineBook,
         state: StateStore,
         clock: Clock,
         settle: Callable[[], Awaitable[None]],
     ) -> None:
         """`settle` is called when the server takes writes again: roles and passwords are put right."""
-        self._planner = planner
         self._server = server
         self._pgbackrest = pgbackrest
-        self._timelines = timelines
+        self._timelines = TimelineBook(pgbackrest=pgbackrest, state=state)
         self._state = state
         self._clock = clock
         self._settle = settle
         self._home = server.home
+        self._kept = Kept(root=server.home.kept)
+        self._planner = Planner(surveyor=surveyor, pgbackrest=pgbackrest)
+        self._scout = Scout(
+            surveyor=surveyor, timelines=self._timelines, server=server, kept=self._kept, clock=clock
+        )
         self.journal = Journal(state)
 
     async def plan(self, moment: datetime | None) -> RecoveryPlan:
         """The plan to go back to `moment`, or to the newest state there is."""
-        ground = await self._planner.look(read_history(self._state))
-        return await self._planner.to_moment(ground, moment)
+        return await self._planner.to_moment(await self._look(), moment)
 
     async def plan_undo(self) -> RecoveryPlan:
-        """The plan to go back to the state before the last recovery. Raises `NothingToUndo`."""
-        last = self.journal.last_done()
+        """The plan to go back to the state before the last recovery. Raises `NothingToUndo`.
+
+        The last one may have stopped half-way: then the state before it is meant. An undo that stopped
+        half-way is gone on with.
+        """
+        last = self.journal.unfinished()
+        if last is not None and last.target == "undo" and last.plan.get("undoes"):
+            last = self.journal.find(last.plan["undoes"])
+        if last is None or last.way_back is None:
+            last = self.journal.last_done()
         if last is None or last.way_back is None:
             raise NothingToUndo("no recovery was made that could be undone", hint="wedsync recover window")
-        ground = await self._planner.look(read_history(self._state))
-        return await self._planner.back(ground, last.way_back)
+        return await self._planner.back(await self._look(), last)
+
+    async def _look(self) -> Ground:
+        return await self._scout.look(read_history(self._state), self.journal.unfinished())
 
     async def run(self, plan: RecoveryPlan, *, report: Report) -> Recovered:
         """Carry out a plan. Nobody else may start the server or take a backup meanwhile.
 
-        Raises `RecoveryRefused` before anything is changed; `RecoveryFailed` and others when it stopped
-        half-way, and then running a plan again goes on.
+        Raises `RecoveryRefused` (and `DiskFull`) before anything is changed; `RecoveryFailed` and others when it
+        stopped half-way, and then running a plan again goes on.
         """
         self._home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
         alone = FileLock(self._home.run / "recovery.lock", purpose=f"recovery to {plan.asked}")
-        with alone, await self._no_backups(plan):
+        with alone, await self._no_backups(plan, report):
             return await self._run(plan, report)
 
-    async def _no_backups(self, plan: RecoveryPlan) -> FileLock:
+    def tidy_kept(self) -> list[str]:
+        """Remove what was put aside for recoveries that lie outside the recovery window; their ids."""
+        since = self._clock.now() - self._pgbackrest.config.recovery_window
+        entries = (self.journal.find(recovery) for recovery in self._kept.recoveries())
+        newest = self.journal.last_done()
+        needed = {
+            entry.id
+            for entry in entries
+            if entry is not None and (entry.started_at >= since or entry.outcome == "running")
+        }
+        return self._kept.tidy(needed | ({newest.id} if newest is not None else set()))
+
+    async def _no_backups(self, plan: RecoveryPlan, report: Report) -> FileLock:
         """The lock of the backups, as soon as a running one ends."""
         lock = FileLock(self._home.run / "backup.lock", purpose=f"recovery to {plan.asked}")
         until = monotonic() + _BACKUP_ENDS.total_seconds()
@@ -153,82 +165,52 @@ class Recoverer:
                     detail=f"process {holder.pid}: {holder.purpose}, since {holder.since}",
                     hint="wait for it, or stop it, then run the recovery again",
                 )
+            report(Phase.SECURE, f"waiting for the end of: {holder.purpose}")
             await asyncio.sleep(0.2)
         return lock
 
     async def _run(self, plan: RecoveryPlan, report: Report) -> Recovered:
         self._pgbackrest.write_config()
         stopwatch = Stopwatch()
-        entry = await self._resume(report)
-        self._preflight(plan)
-        if entry is None:
-            entry = self._begin(plan)
-            try:
-                entry = await self._secure(plan, entry, stopwatch, report)
-            except BaseException:
-                self.journal.end(entry, "abandoned", at=self._clock.now())
-                raise
-        else:
-            entry = replace(entry, plan=plan.to_json() | {"resumed": True}, target=plan.asked)
-            await self._stop(stopwatch, report)
-        entry = await self._restore(plan, entry, stopwatch, report)
-        with stopwatch.time(Phase.REPLAY):
-            entry, last_commit_at, by_itself = await self._replay(plan, entry, report)
-        with stopwatch.time(Phase.PROMOTE):
-            report(Phase.PROMOTE, "taking writes again")
-            if not by_itself:
-                await promote(self._server)
-            entry = self.journal.reach(entry, Stage.PROMOTED)
-        return await self._finish(plan, entry, stopwatch, last_commit_at, report)
-
-    async def _resume(self, report: Report) -> JournalEntry | None:
-        """The unfinished recovery that has to be gone on with, if there is one."""
+        if await end_restores(self._home):
+            report(Phase.RESTORE, "ended a restore that nobody waited for")
         entry = self.journal.unfinished()
+        if entry is not None and self._came_through(entry):
+            report(Phase.CONFIRM, "an earlier recovery was all but done: finishing it")
+            await self._start(report)
+            finished = await self._finish(entry, stopwatch, None, report)
+            if entry.target == plan.asked:
+                return finished
+            entry = None
+        elif entry is not None and entry.stage.files_are_whole:
+            self._abandon(entry)
+            entry = None
+        await preflight(self._server, plan)
         if entry is None:
-            return None
-        running = self._server.state() is ServerState.RUNNING
-        promoted = entry.stage is Stage.PROMOTED or (
-            entry.stage is Stage.REPLAYING and running and not await self._is_replaying()
+            entry = await self._secure(self._begin(plan), plan, stopwatch, report)
+        else:
+            report(Phase.STOP, f"going on with the recovery of {entry.started_at:%H:%M:%S} ({entry.stage})")
+            entry = replace(
+                entry,
+                plan=_plain(plan.to_json()) | {"resumed": True},
+                target=plan.asked,
+                target_at=plan.target_at,
+            )
+            await stop(self._server, stopwatch, report)
+        entry = await self._restore(plan, entry, stopwatch, report)
+        entry, reached = await self._replay(plan, entry, stopwatch, report)
+        return await self._finish(entry, stopwatch, reached.last_commit_at, report)
+
+    def _came_through(self, entry: JournalEntry) -> bool:
+        """Whether an unfinished recovery had its server take writes already."""
+        return entry.stage is Stage.PROMOTED or (
+            entry.stage is Stage.REPLAYING and was_promoted(self._home.pgdata)
         )
-        if promoted:
-            report(Phase.CONFIRM, "an earlier recovery was all but done: finishing it first")
-            await self._aftercare()
-            self.journal.end(replace(entry, stage=Stage.FINISHED), "done", at=self._clock.now())
-            return None
-        if entry.stage is Stage.PLANNED or (entry.stage is Stage.STOPPED and running):
-            self.journal.end(entry, "abandoned", at=self._clock.now())
-            return None
-        report(Phase.STOP, f"going on with the recovery of {entry.started_at:%H:%M:%S} ({entry.stage})")
-        return entry
-
-    async def _is_replaying(self) -> bool:
-        async with await self._server.target().connect() as connection:
-            row = await (await connection.execute("select pg_is_in_recovery()")).fetchone()
-        return row is not None and bool(row[0])
-
-    def _preflight(self, plan: RecoveryPlan) -> None:
-        state = self._server.state()
-        if state in {ServerState.FOREIGN, ServerState.WRONG_VERSION}:
-            raise RecoveryRefused(
-                "the data directory is not ours to replace",
-                detail=f"it is {state}",
-                hint="wedsync doctor says whose it is",
-            )
-        there = directory_bytes(self._home.pgdata)
-        free = shutil.disk_usage(self._home.root).free
-        needed = max(0, plan.base.database_bytes - there) + _SPARE_BYTES
-        if free < needed:
-            raise RecoveryRefused(
-                "there is not enough space for the restored files",
-                detail=f"{free / 1e6:.0f} MB are free, {needed / 1e6:.0f} MB are needed"
-                f" ({plan.base.database_bytes / 1e6:.0f} MB, {there / 1e6:.0f} MB of it are there)",
-                hint="free space on the file system of the home, then run the command again",
-            )
 
     def _begin(self, plan: RecoveryPlan) -> JournalEntry:
         now = self._clock.now()
         entry = JournalEntry(
-            id=now.strftime("%Y%m%dT%H%M%S"),
+            id=f"{now:%Y%m%dT%H%M%S}_{now.microsecond // 1000:03d}",
             target=plan.asked,
             target_at=plan.target_at,
             stage=Stage.PLANNED,
@@ -241,70 +223,45 @@ class Recoverer:
         self.journal.begin(entry)
         return entry
 
+    def _abandon(self, entry: JournalEntry) -> None:
+        self._kept.forget_links(entry.id, self._home.pgdata)
+        self.journal.end(entry, "abandoned", at=self._clock.now())
+
     async def _secure(
-        self, plan: RecoveryPlan, entry: JournalEntry, stopwatch: "Stopwatch", report: Report
+        self, entry: JournalEntry, plan: RecoveryPlan, stopwatch: Stopwatch, report: Report
     ) -> JournalEntry:
-        """Make the present state restorable, then stop the server."""
-        at = self._clock.now()
-        name: str | None = None
-        with stopwatch.time(Phase.SECURE):
-            if self._server.state() is ServerState.RUNNING and await self._server.ready():
-                report(Phase.SECURE, "marking the present state, so that it can be taken back")
-                name = point_name(entry.id)
-                point = await mark_present(self._server, name)
-                at = point.at
-                if not await wait_until_archived(
-                    self._server, self._pgbackrest, point.segment, repo=plan.repo, deadline=_ARCHIVED
-                ):
-                    raise RecoveryRefused(
-                        "the present state does not reach the archive",
-                        detail=f"WAL segment {point.segment} was not archived within a minute",
-                        hint="wedsync status says what is wrong with the archive; to recover without the way"
-                        " back, stop PostgreSQL first: wedsync down",
-                    )
-            report(Phase.SECURE, "keeping the WAL that is only here")
-            archives = await self._pgbackrest.archives(plan.repo)
-            archived = {segment for archive in archives for segment in archive.sizes}
-            rescued = self._local(archived)
-            # What only an open file of the server still has is copied before the server ends.
-            keep([item for item in rescued if item.source.is_relative_to("/proc")], self._kept(entry))
-        await self._stop(stopwatch, report)
-        names = keep(self._local(archived), self._kept(entry))
-        kept = sorted({*names, *(path.name for path in self._kept(entry).iterdir() if len(path.name) == 24)})
-        live = self._live_timeline(plan, kept)
+        try:
+            secured = await secure_and_stop(
+                self._server,
+                self._pgbackrest,
+                self._kept,
+                recovery=entry.id,
+                repo=plan.repo,
+                clock=self._clock,
+                stopwatch=stopwatch,
+                report=report,
+            )
+        except BaseException:
+            self._abandon(entry)
+            raise
+        known = self._timelines.of_system(plan.base.system_id)
         way_back = WayBack(
             system_id=plan.base.system_id,
-            timeline=live,
-            name=name,
-            at=at,
-            kept_segments=tuple(segment for segment in kept if int(segment[:8], 16) == live),
+            timeline=secured.timeline or max(known, default=plan.base.timeline),
+            name=secured.name,
+            at=secured.at,
+            kept_segments=secured.kept_segments,
         )
         return self.journal.reach(replace(entry, way_back=way_back), Stage.STOPPED)
 
-    def _local(self, archived: set[str]) -> list[LocalSegment]:
-        return local_segments(self._home.pgdata, postmaster=self._server.postmaster_pid(), archived=archived)
-
-    def _live_timeline(self, plan: RecoveryPlan, kept: list[str]) -> int:
-        known = self._timelines.of_system(plan.base.system_id)
-        newest = max((item.timeline for item in known.values()), default=plan.base.timeline)
-        return max([newest, *(int(segment[:8], 16) for segment in kept)])
-
-    def _kept(self, entry: JournalEntry) -> Path:
-        return self._home.kept / entry.id
-
-    async def _stop(self, stopwatch: "Stopwatch", report: Report) -> None:
-        with stopwatch.time(Phase.STOP):
-            if self._server.postmaster_pid() is not None:
-                report(Phase.STOP, "stopping PostgreSQL")
-            await self._server.stop("fast")  # also when none is seen: it waits for a launch under way
-
     async def _restore(
-        self, plan: RecoveryPlan, entry: JournalEntry, stopwatch: "Stopwatch", report: Report
+        self, plan: RecoveryPlan, entry: JournalEntry, stopwatch: Stopwatch, report: Report
     ) -> JournalEntry:
         pgdata = self._home.pgdata
         straight = plan.base.timeline == plan.timeline and plan.restore_target.kind is not TargetKind.DEFAULT
+        first = entry.stage is Stage.STOPPED
         with stopwatch.time(Phase.RESTORE):
-            delta = self._clear_remains(pgdata, entry)
+            delta = delta_ground(pgdata, self._kept.of(entry.id), version=self._server.engine.postgresql_version)
             entry = self.journal.reach(entry, Stage.RESTORING)
             report(Phase.RESTORE, f"restoring {plan.base.label} from repo{plan.repo}")
             try:
@@ -318,43 +275,43 @@ class Recoverer:
                     on_progress=lambda percent: report(Phase.RESTORE, f"restoring files: {percent:.0f} %"),
                 )
             except WedsyncError as error:
-                if not _is_untouched(pgdata):
-                    raise
-                self.journal.end(entry, "abandoned", at=self._clock.now())
-                await self._start(report)
-                raise RecoveryRefused(
-                    "the backup cannot be restored; nothing was changed, and PostgreSQL runs again",
-                    detail=f"{error.message}: {error.detail or ''}",
-                    hint=error.hint or "wedsync backup verify",
-                ) from error
-            if plan.from_local_wal or plan.restore_target.kind is TargetKind.DEFAULT:
-                for directory in self._wal_kept_for(plan, entry):
-                    put_back(directory, pgdata)
+                if first and delta and is_untouched(pgdata):
+                    raise await self._refused(entry, error, report) from error
+                if isinstance(error, RepositoryFull):  # pgBackRest's words do not say which disk
+                    raise DiskFull(
+                        "the disk is full: the files are restored in part",
+                        detail=error.detail,
+                        hint="free space on the file system of the home, then run the same command again",
+                    ) from error
+                raise
+            if plan.needs_local_wal:
+                put_back(self._kept_for(plan), pgdata)
+            forget_fetched(self._home, self._pgbackrest.config.stanza)
         return entry
 
-    def _wal_kept_for(self, plan: RecoveryPlan, entry: JournalEntry) -> list[Path]:
-        """Where the WAL that the plan needs beside the archive was put aside."""
-        if plan.asked == "undo":
-            last = self.journal.last_done()
-            found = [self._home.kept / last.id] if last is not None else []
-        else:
-            found = [self._kept(entry)]
-        return [directory for directory in found if directory.is_dir()]
+    async def _refused(self, entry: JournalEntry, error: WedsyncError, report: Report) -> RecoveryRefused:
+        """pgBackRest changed nothing: leave everything as it was."""
+        self._abandon(entry)
+        now = "PostgreSQL runs again"
+        try:
+            await self._start(report)
+        except WedsyncError as why:
+            now = f"PostgreSQL does not start ({why.message})"
+        return RecoveryRefused(
+            f"the backup cannot be restored; nothing was changed, and {now}",
+            detail=f"{error.message}: {error.detail or ''}",
+            hint=error.hint or "wedsync backup verify",
+        )
 
-    def _clear_remains(self, pgdata: Path, entry: JournalEntry) -> bool:
-        """Whether `pgdata` can be the ground of a delta restore; what is none is moved aside, not removed."""
-        if not pgdata.exists() or not any(pgdata.iterdir()):
-            return False
-        if (pgdata / "PG_VERSION").exists() or (pgdata / "backup.manifest").exists():
-            return True
-        aside = self._kept(entry) / "pgdata.remains"
-        aside.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        number = 1
-        while aside.exists():
-            number += 1
-            aside = self._kept(entry) / f"pgdata.remains.{number}"
-        pgdata.rename(aside)
-        return False
+    def _kept_for(self, plan: RecoveryPlan) -> list[LocalSegment]:
+        """What was put aside of the WAL from the base to the end of the plan's timeline."""
+        known = self._timelines.of_system(plan.base.system_id)
+        ancestors = {leg.timeline for leg in lineage(plan.timeline, known)}
+        return [
+            segment
+            for segment in self._kept.segments()
+            if timeline_of(segment.name) in ancestors and number_of(segment.name) >= number_of(plan.wal_first)
+        ]
 
     async def _start(self, report: Report) -> None:
         await self._server.start(
@@ -364,154 +321,102 @@ class Recoverer:
         )
 
     async def _replay(
-        self, plan: RecoveryPlan, entry: JournalEntry, report: Report
-    ) -> tuple[JournalEntry, datetime | None, bool]:
-        entry = self.journal.reach(entry, Stage.REPLAYING)
-        report(Phase.REPLAY, f"replaying WAL: {plan.wal_segments} segments")
-        await self._start(report)
-        began = monotonic()
-        first: list[datetime] = []
+        self, plan: RecoveryPlan, entry: JournalEntry, stopwatch: Stopwatch, report: Report
+    ) -> tuple[JournalEntry, Reached]:
+        """Replay to the target and let the server take writes."""
+        with stopwatch.time(Phase.REPLAY):
+            entry = self.journal.reach(self._live_from_now(entry), Stage.REPLAYING)
+            report(Phase.REPLAY, f"replaying WAL: {plan.wal_segments} segments")
+            await self._start(report)
+            began = monotonic()
+            first: list[datetime] = []
 
-        def on_position(position: ReplayPosition) -> None:
-            if position.at is None:
-                return
-            first.append(position.at) if not first else None
-            report(Phase.REPLAY, replay_words(first[0], position.at, plan.target_at, monotonic() - began))
+            def on_position(position: ReplayPosition) -> None:
+                if position.at is not None:
+                    first.extend([] if first else [position.at])
+                    report(Phase.REPLAY, replay_words(first[0], position.at, plan.target_at, monotonic() - began))
 
-        reached = await wait_for_target(
-            self._server, deadline=self._pgbackrest.config.deadline, on_position=on_position
-        )
-        if (
-            plan.restore_target.kind is TargetKind.TIME
-            and reached.last_commit_at is not None
-            and reached.last_commit_at > plan.target_at
-        ):
-            raise RecoveryFailed(
-                "the server replayed further than it was told to",
-                detail=f"to {reached.last_commit_at.isoformat()}, asked was {plan.target_at.isoformat()}",
-                hint="it takes no writes; run the command again",
+            reached = await wait_for_target(
+                self._server, deadline=self._pgbackrest.config.deadline, on_position=on_position
             )
-        return entry, reached.last_commit_at, reached.by_itself
+            if (
+                plan.restore_target.kind is TargetKind.TIME
+                and reached.last_commit_at is not None
+                and reached.last_commit_at > plan.target_at
+            ):
+                raise RecoveryFailed(
+                    "the server replayed further than it was told to",
+                    detail=f"to {reached.last_commit_at.isoformat()}, asked was {plan.target_at.isoformat()}",
+                    hint="it takes no writes; run the command again",
+                )
+        with stopwatch.time(Phase.PROMOTE):
+            report(Phase.PROMOTE, "taking writes again")
+            if not reached.by_itself:
+                entry = self.journal.reach(self._live_from_now(entry), Stage.REPLAYING)
+                await promote(self._server)
+            return self.journal.reach(entry, Stage.PROMOTED), reached
+
+    def _live_from_now(self, entry: JournalEntry) -> JournalEntry:
+        """Note when the new timeline begins, before it does: no commit on it may be older than that."""
+        return replace(entry, plan=entry.plan | {"live_from": self._clock.now().isoformat()})
 
     async def _finish(
-        self,
-        plan: RecoveryPlan,
-        entry: JournalEntry,
-        stopwatch: "Stopwatch",
-        last_commit_at: datetime | None,
-        report: Report,
+        self, entry: JournalEntry, stopwatch: Stopwatch, last_commit_at: datetime | None, report: Report
     ) -> Recovered:
         with stopwatch.time(Phase.CONFIRM):
             report(Phase.CONFIRM, "checking that archiving goes on")
-            timeline, segment = await self._aftercare()
-            archiving = await wait_until_archived(
-                self._server, self._pgbackrest, segment, repo=plan.repo, deadline=_CONFIRMED
+            begun = await begin_timeline(
+                self._server, self._timelines, live_from=datetime.fromisoformat(entry.plan["live_from"])
             )
+            await self._settle()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(write_checkpoint(self._server))
+                archived = group.create_task(
+                    wait_until_archived(
+                        self._server, self._pgbackrest, begun.segment, repo=_repo(entry), deadline=_CONFIRMED
+                    )
+                )
+            archiving = archived.result()
         now = self._clock.now()
+        ran_here = Phase.RESTORE in stopwatch.phases_s
+        took_s = stopwatch.total_s if ran_here else (now - entry.started_at).total_seconds()
+        asked_at = entry.target_at or now
         result = Recovered(
             id=entry.id,
-            restored_to=plan.target_at,
+            restored_to=(last_commit_at or asked_at) if entry.target == "latest" else asked_at,
             last_commit_at=last_commit_at,
-            took_s=stopwatch.total_s,
-            forecast_s=plan.forecast.total_s,
+            took_s=took_s,
+            forecast_s=float(entry.plan["forecast_s"]),
             phases_s=stopwatch.phases_s,
-            timeline=timeline,
+            timeline=begun.timeline,
             archiving=archiving,
-            can_be_undone=entry.way_back is not None,
+            can_be_undone=entry.plan["undoes"] != entry.id,
         )
         with self._state.transaction():
-            if plan.asked == "undo":
-                undone = self.journal.last_done()
-                if undone is not None:
-                    self.journal.mark_undone(undone.id)
-            self.journal.end(replace(entry, stage=Stage.FINISHED), "done", at=now, result=_plain(result.to_json()))
-        if not entry.plan.get("resumed"):
+            if entry.plan["undoes"] is not None:
+                self.journal.mark_undone(entry.plan["undoes"])
+            self.journal.end(
+                replace(entry, stage=Stage.FINISHED),
+                "done" if result.can_be_undone else "undone",
+                at=now,
+                result=_plain(result.to_json()),
+            )
+        if ran_here and not entry.plan.get("resumed"):
             record_phases(
                 self._state,
                 stopwatch.phases_s,
                 at=now,
-                database_bytes=plan.base.database_bytes,
-                wal_bytes=plan.wal_bytes,
-                wal_segments=plan.wal_segments,
+                database_bytes=entry.plan["base"]["database_bytes"],
+                wal_bytes=entry.plan["wal"]["bytes"],
+                wal_segments=entry.plan["wal"]["segments"],
             )
-        observe(RecoveryDone(recovery=entry.id, restored_to=plan.target_at.isoformat(), took_s=stopwatch.total_s))
+        self.tidy_kept()
+        observe(RecoveryDone(recovery=entry.id, restored_to=result.restored_to.isoformat(), took_s=took_s))
         return result
 
-    async def _aftercare(self) -> tuple[int, str]:
-        """Write the new timeline down, forget the target, archive a first segment; gives timeline and segment."""
-        sql = statements("recovery")
-        async with await self._server.target().connect() as connection:
-            for name in _LEFT_BY_PGBACKREST:
-                await connection.execute(SQL("alter system reset {}").format(Identifier(name)))
-            row = await (await connection.execute(sql["current_wal"])).fetchone()
-            system = await (
-                await connection.execute("select system_identifier::text from pg_control_system()")
-            ).fetchone()
-            if row is None or system is None:
-                raise RecoveryFailed("the server does not say on which timeline it is")
-            timeline = int(str(row[1])[:8], 16)
-            switched = await (await connection.execute(sql["switch_wal"])).fetchone()
-        history = read_timeline_history((self._home.pgdata / "pg_wal" / f"{timeline:08X}.history").read_text())
-        self._timelines.record(
-            Timeline(
-                system_id=str(system[0]),
-                timeline=timeline,
-                parent=history[0] if history else None,
-                forked_at=history[1] if history else None,
-                live_from=self._clock.now(),
-            )
-        )
-        await self._settle()
-        return timeline, str(switched[0]) if switched else str(row[1])
 
-
-class Stopwatch:
-    """Seconds by phase."""
-
-    def __init__(self) -> None:
-        self._began = monotonic()
-        self.phases_s: dict[Phase, float] = {}
-
-    @property
-    def total_s(self) -> float:
-        """Seconds since it was made."""
-        return monotonic() - self._began
-
-    @contextmanager
-    def time(self, phase: Phase) -> Generator[None]:
-        """Add the seconds inside to a phase."""
-        began = monotonic()
-        try:
-            yield
-        finally:
-            self.phases_s[phase] = self.phases_s.get(phase, 0.0) + monotonic() - began
-
-
-def replay_words(first: datetime, at: datetime, target: datetime, took_s: float) -> str:
-    """`replaying 11:02:11 of 11:05:30, about 40 s left`; the estimate comes when there is something to go by."""
-    words = f"replaying {at.astimezone():%H:%M:%S} of {target.astimezone():%H:%M:%S}"
-    done_s = (at - first).total_seconds()
-    left_s = (target - at).total_seconds()
-    if took_s < 1 or done_s <= 0 or left_s <= 0:
-        return words
-    return f"{words}, about {left_s / done_s * took_s:.0f} s left"
-
-
-def directory_bytes(directory: Path) -> int:
-    """Bytes of all files below a directory; 0 if there is none."""
-    total = 0
-    for root, _, names in os.walk(directory):
-        for name in names:
-            try:
-                total += (Path(root) / name).lstat().st_size
-            except FileNotFoundError:
-                continue
-    return total
-
-
-def _is_untouched(pgdata: Path) -> bool:
-    """Whether pgBackRest failed before it changed a file: it removes pg_control first of all."""
-    return (pgdata / "global/pg_control").exists() and not (pgdata / "backup.manifest").exists()
+def _repo(entry: JournalEntry) -> int:
+    return int(entry.plan["base"]["repo"])
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:

@@ -18,10 +18,9 @@ select lsn::text, pg_walfile_name(lsn) as segment, clock_timestamp() as at from 
 select pg_current_xact_id()::text;
 
 -- name: switch_wal
-select pg_walfile_name(pg_switch_wal()) as segment;
+-- Begin a new segment; the one that ends goes to the archive.
+select (select system_identifier::text from pg_control_system()) as system_id,
+       pg_walfile_name(pg_switch_wal()) as segment;
 
 -- name: archiver
 select last_archived_wal, last_failed_wal, last_failed_time, last_archived_time from pg_stat_archiver;
-
--- name: current_wal
-select pg_current_wal_lsn()::text as lsn, pg_walfile_name(pg_current_wal_lsn()) as segment;

@@ -1,0 +1,164 @@
+"""Secure the state that a recovery is about to replace, so that it can be taken back; then stop the server."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+
+from psycopg import AsyncConnection
+from psycopg import Error as DatabaseError
+from psycopg.rows import TupleRow, class_row
+
+from wedsync.backup import PgBackRest, timeline_of
+from wedsync.clock import Clock
+from wedsync.cluster import Server, ServerState
+from wedsync.errors import CannotConnect, DiskFull
+from wedsync.recovery.forecast import Phase
+from wedsync.recovery.ground import server_state
+from wedsync.recovery.journal import point_name
+from wedsync.recovery.kept import Kept
+from wedsync.recovery.local_wal import LocalSegment, archived_by_server, held_open, keep, local_segments
+from wedsync.recovery.stopwatch import Stopwatch
+from wedsync.sql import statements
+
+_POLL_S = 0.02
+_LISTING_EVERY_S = 2.0
+_ARCHIVED = timedelta(seconds=15)
+_FULL = (28, 122)  # ENOSPC, EDQUOT
+
+Report = Callable[[Phase, str], None]
+"""Called with the phase that is running and words about how far it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePoint:
+    """A named place in the WAL."""
+
+    lsn: str
+    segment: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secured:
+    """The state before: up to the restore point `name` in the archive, the rest put aside."""
+
+    at: datetime
+    name: str | None
+    timeline: int | None
+    """`None`: no server said so, and no WAL of it is left here."""
+    kept_segments: tuple[str, ...]
+
+
+async def secure_and_stop(
+    server: Server,
+    pgbackrest: PgBackRest,
+    kept: Kept,
+    *,
+    recovery: str,
+    repo: int,
+    clock: Clock,
+    stopwatch: Stopwatch,
+    report: Report,
+) -> Secured:
+    """Mark and archive the present state, stop the server, put the WAL aside that is only here.
+
+    A server that has lost its data directory is asked nothing: the next new file would end it, and its open
+    segments would be gone. A full disk is `DiskFull`, raised before anything was stopped.
+    """
+    directory, at, point = kept.of(recovery), clock.now(), None
+    with stopwatch.time(Phase.SECURE):
+        deleted = [segment for segment in _local(server) if segment.is_deleted]
+        if not deleted and server_state(server) is ServerState.RUNNING:
+            report(Phase.SECURE, "marking the present state, so that it can be taken back")
+            point = await _mark_and_archive(server, pgbackrest, point_name(recovery), repo=repo, report=report)
+    try:
+        with held_open(deleted, directory):
+            await stop(server, stopwatch, report)
+        with stopwatch.time(Phase.SECURE):
+            names = {*keep(_local(server), directory), *kept.segments_of(recovery)}
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DiskFull(
+            "there is no space to put WAL aside that is in no archive",
+            detail=str(error),
+            hint="free space on the file system of the home, then run the command again",
+        ) from error
+    timelines = [timeline_of(name) for name in names]
+    timeline = timeline_of(point.segment) if point is not None else max(timelines, default=None)
+    return Secured(
+        at=point.at if point is not None else at,
+        name=point_name(recovery) if point is not None else None,
+        timeline=timeline,
+        kept_segments=tuple(sorted(name for name in names if timeline_of(name) == timeline)),
+    )
+
+
+async def stop(server: Server, stopwatch: Stopwatch, report: Report) -> None:
+    """Stop the server, also one that is being launched right now."""
+    with stopwatch.time(Phase.STOP):
+        if server.postmaster_pid() is not None:
+            report(Phase.STOP, "stopping PostgreSQL")
+        await server.stop("fast")
+
+
+def _local(server: Server) -> list[LocalSegment]:
+    pgdata = server.home.pgdata
+    return local_segments(pgdata, postmaster=server.postmaster_pid(), archived=archived_by_server(pgdata))
+
+
+async def _mark_and_archive(
+    server: Server, pgbackrest: PgBackRest, name: str, *, repo: int, report: Report
+) -> RestorePoint | None:
+    """The restore point, archived if the archive is in order; `None` if the server is not up to it."""
+    try:
+        point = await mark_present(server, name)
+        if not await wait_until_archived(server, pgbackrest, point.segment, repo=repo, deadline=_ARCHIVED):
+            report(Phase.SECURE, "WAL does not reach the archive: what is missing there is kept in the home")
+    except (CannotConnect, DatabaseError) as error:
+        report(Phase.SECURE, f"the server does not answer ({' '.join(str(error).split())[:120]})")
+        return None
+    return point
+
+
+async def mark_present(server: Server, name: str) -> RestorePoint:
+    """Commit, set the restore point `name`, and let the segment that holds it be archived."""
+    sql = statements("recovery")
+    async with await server.target().connect() as connection:
+        await connection.execute(sql["commit_now"])
+        async with connection.cursor(row_factory=class_row(RestorePoint)) as cursor:
+            await cursor.execute(sql["mark_present"], {"name": name})
+            point = await cursor.fetchone()
+        await connection.execute(sql["switch_wal"])
+    assert point is not None  # noqa: S101 - a select without from gives one row
+    return point
+
+
+async def wait_until_archived(
+    server: Server, pgbackrest: PgBackRest, segment: str, *, repo: int, deadline: timedelta
+) -> bool:
+    """Whether `segment` came into the archive before `deadline`.
+
+    The server's own word is asked often; the repository's listing sometimes: where another repository is out
+    of reach, the server still waits for that one while this one has the segment long since.
+    """
+    started = listed = monotonic()
+    async with await server.target().connect() as connection:
+        while monotonic() - started < deadline.total_seconds():
+            if await _archived_by_server(connection, segment):
+                return True
+            if monotonic() - listed >= _LISTING_EVERY_S:
+                for archive in await pgbackrest.archives(repo):
+                    if segment in archive.segments:
+                        return True
+                listed = monotonic()
+            await asyncio.sleep(_POLL_S)
+    return False
+
+
+async def _archived_by_server(connection: AsyncConnection[TupleRow], segment: str) -> bool:
+    row = await (await connection.execute(statements("recovery")["archiver"])).fetchone()
+    last = str(row[0]) if row is not None and row[0] else ""
+    return last[:8] == segment[:8] and last[:24] >= segment

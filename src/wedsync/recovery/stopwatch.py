@@ -1,0 +1,29 @@
+"""How long the phases of a recovery take."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from time import monotonic
+
+from wedsync.recovery.forecast import Phase
+
+
+class Stopwatch:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self._began = monotonic()
+        self.phases_s: dict[Phase, float] = {}
+
+    @property
+    def total_s(self) -> float:
+        """Seconds since it was made."""
+        return monotonic() - self._began
+
+    @contextmanager
+    def time(self, phase: Phase) -> Generator[None]:
+        """Add the seconds inside to a phase."""
+        began = monotonic()
+        try:
+            yield
+        finally:
+            self.phases_s[phase] = self.phases_s.get(phase, 0.0) + monotonic() - began
