@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from support.clusters import ARCHIVE_NOWHERE, START
 from support.events import eventually
@@ -109,7 +110,7 @@ async def test_the_console_opens_with_a_link_and_tells_that_the_server_is_down(
         assert "server" not in page.headers
 
 
-async def nothing(*_: object) -> None:
+async def nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
     """An application that is never asked."""
 
 

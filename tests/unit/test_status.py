@@ -224,6 +224,18 @@ def test_a_window_that_stands_still_is_seen_though_segments_are_archived() -> No
     assert codes(with_survey(windows=(window,))) == ["window_behind"]
 
 
+def test_a_window_may_be_old_right_after_a_start_because_nothing_was_committed_meanwhile() -> None:
+    window = RecoveryWindow(from_at=NOW - DAY, to_at=NOW - 3 * HOUR, repos=(1,))
+    started = with_database(started_at=NOW - MINUTE, archiver=replace(ARCHIVER, last_archived_at=None))
+    assert codes(replace(started, survey=replace(SURVEY, windows=(window,)))) == []
+
+
+def test_an_archive_that_is_late_is_one_issue_though_the_window_is_late_with_it() -> None:
+    window = RecoveryWindow(from_at=NOW - DAY, to_at=NOW - 20 * MINUTE, repos=(1,))
+    late = with_archiver(last_archived_at=NOW - 20 * MINUTE)
+    assert codes(replace(late, survey=replace(SURVEY, windows=(window,)))) == ["archiving_late"]
+
+
 @pytest.mark.parametrize(("other_is_ok", "severity"), [(True, State.WARNING), (False, State.CRITICAL)])
 def test_an_unreachable_repository_is_as_bad_as_what_is_left(*, other_is_ok: bool, severity: State) -> None:
     first, second = SURVEY.repositories

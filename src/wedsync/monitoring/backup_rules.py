@@ -236,19 +236,28 @@ def window_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
             words="no moment after a backup can be restored: the WAL behind it is missing",
             next_step="wedsync recover window shows what there is; take a new one: wedsync backup run --type full",
         )
-    archiver = facts.database.archiver if facts.database else None
-    if newest is not None and archiver is not None and not archiver.is_failing:
-        behind = survey.surveyed_at - newest
-        if behind > _late_after(archiver):
-            yield Issue(
-                severity=State.CRITICAL if behind > LOSS_LIMIT else State.WARNING,
-                code="window_behind",
-                words="no commit became restorable",
-                since=newest,
-                next_step="see whether the keeper runs: its heartbeat moves the recovery window",
-            )
+    if newest is not None:
+        yield from _stands_still(facts, newest, survey.surveyed_at)
     for gap in survey.gaps:
         yield _gap_issue(gap, now)
+
+
+def _stands_still(facts: Facts, newest: datetime, surveyed_at: datetime) -> Iterator[Issue]:
+    """WAL is archived, but the window does not move: what `archive_issues` cannot see."""
+    database = facts.database
+    archiver = database.archiver if database else None
+    if database is None or archiver is None or archiver.is_failing or any(_late(facts, archiver, surveyed_at)):
+        return
+    since = max(newest, database.started_at or newest)  # while it was down nothing was committed
+    behind = surveyed_at - since
+    if behind > _late_after(archiver):
+        yield Issue(
+            severity=State.CRITICAL if behind > LOSS_LIMIT else State.WARNING,
+            code="window_behind",
+            words="no commit became restorable",
+            since=newest,
+            next_step="see whether the keeper runs: its heartbeat moves the recovery window",
+        )
 
 
 def _gap_issue(gap: WalGap, now: datetime) -> Issue:

@@ -12,7 +12,6 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
-from cryptography import x509
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, TupleRow, dict_row
 
@@ -129,7 +128,7 @@ async def _database(sources: Sources, within: timedelta) -> Database:
     except TimeoutError:
         return replace(found, connects=False, error=f"no connection within {within_s * 0.6:g} s")
     except CannotConnect as error:
-        return replace(found, connects=False, error=_in_one_line(error))
+        return replace(found, connects=False, error=" ".join((error.detail or error.message).split()))
     async with connection:
         found = replace(found, connects=True)
         try:
@@ -267,9 +266,14 @@ def read_disks(home: Home, config: Config) -> tuple[Disk, ...]:
         names.setdefault(device, []).append(name)
         sizes[device] = (usage.free, usage.total)
     return tuple(
-        Disk(name=" and ".join(names[device]), free_bytes=free, total_bytes=total)
+        Disk(name=_listed(names[device]), free_bytes=free, total_bytes=total)
         for device, (free, total) in sizes.items()
     )
+
+
+def _listed(names: list[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _existing(place: Path) -> Path:
@@ -280,6 +284,8 @@ def _existing(place: Path) -> Path:
 async def _certificate(sources: Sources) -> datetime | None:
     if sources.config.profile is Profile.EXTERNAL:
         return None
+    from cryptography import x509  # noqa: PLC0415 - 0.1 s, for this line alone
+
     pem = (sources.home.tls / "server.crt").read_bytes()
     return x509.load_pem_x509_certificate(pem).not_valid_after_utc.astimezone(UTC)
 

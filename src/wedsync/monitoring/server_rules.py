@@ -80,7 +80,7 @@ def _why_down(facts: Facts, database: Database) -> tuple[str, str]:  # noqa: PLR
         case "stopped":
             return "PostgreSQL is down", "run bin/up"
         case "crashed":
-            return "PostgreSQL has crashed", "run bin/up: it replays the log and loses nothing committed"
+            return "PostgreSQL has crashed", "run bin/up, which replays its log"
         case "starting":
             return "PostgreSQL is starting", "wait until it has replayed its log; wedsync status says when"
         case "stopping":
@@ -201,7 +201,7 @@ def disk_issues(facts: Facts, _: datetime) -> Iterator[Issue]:
             yield Issue(
                 severity=severity,
                 code="disk_low",
-                words=f"{size_words(disk.free_bytes)} ({disk.free_share:.0%}) are left where {disk.name} is",
+                words=f"{size_words(disk.free_bytes)} ({disk.free_share:.0%}) are left on the disk of {disk.name}",
                 next_step="free space or move it to a larger disk; a full disk stops PostgreSQL",
             )
 

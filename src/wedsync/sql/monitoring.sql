@@ -1,6 +1,6 @@
 -- name: server_facts
 -- One row about the server as a whole. Readable by members of pg_monitor.
-select current_setting('server_version') as version,
+select split_part(current_setting('server_version'), ' ', 1) as version, -- behind it: who packaged it
        pg_catalog.pg_postmaster_start_time() as started_at,
        pg_catalog.pg_is_in_recovery() as in_recovery,
        pg_catalog.pg_database_size(pg_catalog.current_database()) as size_bytes,

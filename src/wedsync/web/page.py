@@ -100,7 +100,7 @@ def status_page(view: StatusView) -> StatusPage:
 
 
 def _database(facts: Facts, now: datetime) -> Iterator[Figure]:
-    age, database = age_words(facts.collected_at, now), facts.database
+    age, database = _age(facts.collected_at, now), facts.database
 
     def figure(name: str, value: str | None, source: str, *, is_bad: bool = False) -> Figure:
         return Figure(name=name, value=value or _UNKNOWN, source=source, age=age, is_bad=is_bad)
@@ -130,7 +130,7 @@ def _database(facts: Facts, now: datetime) -> Iterator[Figure]:
 
 def _archive(facts: Facts, now: datetime) -> Iterator[Figure]:
     archiver = facts.database.archiver if facts.database else None
-    age = age_words(facts.collected_at, now)
+    age = _age(facts.collected_at, now)
     source = "pg_stat_archiver"
     if archiver is None:
         yield Figure(name="Archiving", value=_UNKNOWN, source=source, age=age, is_bad=True)
@@ -274,13 +274,13 @@ def _runs(facts: Facts, now: datetime) -> Table:
         columns=("Started", "Kind", "Repository", "Why", "Outcome"),
         rows=tuple(row(run) for run in (facts.records.runs if facts.records else ())),
         source="state.db",
-        age=age_words(facts.collected_at, now),
+        age=_age(facts.collected_at, now),
         empty="No run is recorded." if facts.records else _not_read(facts, Part.RECORDS),
     )
 
 
 def _processes(facts: Facts, now: datetime) -> Iterator[Figure]:
-    age = age_words(facts.collected_at, now)
+    age = _age(facts.collected_at, now)
     if facts.processes is None:
         words = _not_read(facts, Part.PROCESSES)
         yield Figure(name="Processes", value=words, source="/proc", age=age, is_bad=True)
@@ -302,17 +302,18 @@ def _events(facts: Facts, now: datetime) -> Table:
             for item in events[:_LAST_EVENTS]
         ),
         source="state.db",
-        age=age_words(facts.collected_at, now),
+        age=_age(facts.collected_at, now),
         empty="Nothing is recorded." if facts.records else _not_read(facts, Part.RECORDS),
     )
 
 
 def _machine(facts: Facts, now: datetime) -> Iterator[Figure]:
-    age = age_words(facts.collected_at, now)
+    age = _age(facts.collected_at, now)
     for disk in facts.disks or ():
         yield Figure(
-            name=f"Free space of {disk.name}",
-            value=f"{size_words(disk.free_bytes)} of {size_words(disk.total_bytes)} ({disk.free_share:.0%})",
+            name="Free space",
+            value=f"{size_words(disk.free_bytes)} of {size_words(disk.total_bytes)} ({disk.free_share:.0%}),"
+            f" on the disk of {disk.name}",
             source="statvfs",
             age=age,
         )
@@ -322,12 +323,17 @@ def _machine(facts: Facts, now: datetime) -> Iterator[Figure]:
     if Part.CERTIFICATE in facts.expected:
         ends_at = facts.certificate_expires_at
         yield Figure(
-            name="Server's certificate",
+            name="Certificate",
             value=f"until {_moment(ends_at, now)}" if ends_at else _not_read(facts, Part.CERTIFICATE),
             source="tls/server.crt",
             age=age,
             is_bad=ends_at is None or ends_at <= now,
         )
+
+
+def _age(read_at: datetime, now: datetime) -> str:
+    """When something was read."""
+    return "just now" if (now - read_at).total_seconds() < 2 else age_words(read_at, now)
 
 
 def _moment(moment: datetime | None, now: datetime) -> str:
@@ -339,7 +345,7 @@ def _numbers(numbers: tuple[int, ...]) -> str:
 
 
 def _surveyed(facts: Facts, now: datetime) -> str:
-    return age_words(facts.survey.surveyed_at, now) if facts.survey else "never"
+    return _age(facts.survey.surveyed_at, now) if facts.survey else "never"
 
 
 def _not_read(facts: Facts, part: Part) -> str:
