@@ -153,6 +153,12 @@ class SecretProblem(WedsyncError):
     code = "WS210"
 
 
+class StatementFailed(WedsyncError):
+    """PostgreSQL refused a statement, or was lost while it ran."""
+
+    code = "WS211"
+
+
 class BackupFailed(WedsyncError):
     """A backup ended with an error; the ones before it are untouched."""
 

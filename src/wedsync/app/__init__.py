@@ -1,7 +1,9 @@
 """The one place that builds objects and starts services."""
 
 from wedsync.app.keys import Keys, new_sign_in_link, read_keys
+from wedsync.app.opening import check_flags, require_free_ports, setup_lock, write_first_config
 from wedsync.app.platform import Platform, this_environment
+from wedsync.app.problems import as_problem
 from wedsync.app.running import running_pid
 from wedsync.app.services import (
     last_words,
@@ -12,7 +14,7 @@ from wedsync.app.services import (
     stop_everything,
     until_signalled,
 )
-from wedsync.app.setup import Preparation, check_flags, require_gateway_port, write_first_config
+from wedsync.app.setup import Preparation, prepare_adopted
 from wedsync.app.view import StatusReader
 
 __all__ = [
@@ -20,15 +22,18 @@ __all__ = [
     "Platform",
     "Preparation",
     "StatusReader",
+    "as_problem",
     "check_flags",
     "last_words",
     "new_sign_in_link",
+    "prepare_adopted",
     "read_keys",
-    "require_gateway_port",
+    "require_free_ports",
     "run_gateway",
     "run_keeper",
     "run_supervisor",
     "running_pid",
+    "setup_lock",
     "spawn_service",
     "stop_everything",
     "this_environment",

@@ -64,6 +64,16 @@ class Platform:
                 hint="wedsync doctor says what is possible with an adopted PostgreSQL",
             )
 
+    def require_backups(self, what: str) -> None:
+        """Refuse a command that needs repositories, and write the backup engine's configuration for it."""
+        if not self.takes_backups:
+            raise UsageProblem(
+                f"{what}: no backups are taken from this home",
+                detail="database.data_directory does not name the data directory of the adopted PostgreSQL",
+                hint="set it where the files are on this host (docs/how-to/adopt.md)",
+            )
+        self.pgbackrest.write_config()
+
     @cached_property
     def engine(self) -> Engine:
         """PostgreSQL's and pgBackRest's programs."""

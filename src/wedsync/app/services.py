@@ -11,6 +11,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import ClassVar
 
+from wedsync.app.opening import setup_lock
 from wedsync.app.platform import Platform
 from wedsync.app.running import running_pid, service_lock
 from wedsync.app.view import StatusReader
@@ -90,6 +91,12 @@ async def stop_everything(platform: Platform) -> list[str]:
     """Stop the supervisor and with it the rest, or what is left of it; gives the names of what ran."""
     if FileLock(platform.home.run / "recovery.lock", purpose="stop").holder() is not None:
         raise Busy("a recovery is under way", hint="let it end; stopping now would leave the files half-way")
+    preparing = setup_lock(platform).holder()
+    if preparing is not None:
+        raise Busy(
+            f"wedsync up is at work (process {preparing.pid})",
+            hint="let it end, or stop it with Ctrl-C",
+        )
     found = {name: running_pid(platform, name) for name in ("gateway", "keeper", "supervisor")}
     if platform.is_local:
         found["PostgreSQL"] = platform.server.postmaster_pid()
@@ -102,14 +109,21 @@ async def stop_everything(platform: Platform) -> list[str]:
     return [name for name, pid in found.items() if pid is not None]
 
 
-async def until_signalled(work: Callable[[], Awaitable[None]]) -> None:
-    """Run a service until it ends, or until SIGTERM or SIGINT asks for its end."""
+async def until_signalled(work: Callable[[], Awaitable[None]]) -> signal.Signals | None:
+    """Run a service until it ends, or until SIGTERM or SIGINT asks for its end; gives which of them."""
     task = asyncio.ensure_future(work())
     loop = asyncio.get_running_loop()
+    came: list[signal.Signals] = []
+
+    def end(number: signal.Signals) -> None:
+        came.append(number)
+        task.cancel()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, end, number)
     with suppress(asyncio.CancelledError):
         await task
+    return came[0] if came else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

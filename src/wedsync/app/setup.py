@@ -1,17 +1,15 @@
 """The first run: from an empty directory to a protected PostgreSQL, one resumable step after the other."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Protocol
 
 from wedsync.app.keys import ensure_keys
 from wedsync.app.platform import Platform
-from wedsync.backup import BackupKind, RunReason
-from wedsync.cluster import ServerState, initialise_cluster, require_free_port
-from wedsync.config import Environment, Home, Profile
-from wedsync.demo import load as load_demo
-from wedsync.errors import ConfigProblem, WedsyncError
+from wedsync.backup import BackupKind, Catalogue, RunReason
+from wedsync.cluster import ServerState, capabilities, examine, initialise_cluster
+from wedsync.errors import CannotConnect, DataDirectoryProblem, WedsyncError
 from wedsync.migrations import status as migration_status
 from wedsync.migrations import up as migrate_up
 from wedsync.recovery import JournalEntry
@@ -32,56 +30,13 @@ StepMaker = Callable[[str], AbstractContextManager[StepNote]]
 """Begins a step: says its words now, and how long it took when the context ends."""
 
 
-def write_first_config(home: Home, flags: Mapping[str, object]) -> bool:
-    """Write the configuration file of a new home; whether it was written.
-
-    A home that has one keeps it: flags that contradict it are a `ConfigProblem`.
-    """
-    if home.config_file.exists():
-        return False
-    home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    text = f"""\
-# The configuration of this home. Every setting, its value and its origin: wedsync config show
-profile = "{flags.get("profile", Profile.LOCAL)}"
-environment = "{flags.get("environment", Environment.PRODUCTION)}"
-
-[cluster]
-port = {flags.get("cluster.port", 54329)}
-
-[gateway]
-port = {flags.get("gateway.port", 8000)}
-"""
-    partial = home.config_file.with_suffix(".new")
-    partial.write_text(text)
-    partial.chmod(0o600)
-    partial.rename(home.config_file)
-    return True
-
-
-def check_flags(platform: Platform, flags: Mapping[str, object]) -> None:
-    """Refuse flags that differ from what the home was made with."""
-    values = {setting.name: setting for setting in platform.loaded.settings}
-    for name, value in flags.items():
-        if values[name].value != value:
-            raise ConfigProblem(
-                f"this home has {name} = {values[name].value}, not {value}",
-                detail=f"from {values[name].origin}",
-                hint=f"leave the flag out, or change it in {platform.home.config_file.name} after wedsync down",
-            )
-
-
 class Preparation:
     """Brings a home of profile `local` to where its services can start. Stopped in the middle, it resumes."""
 
-    def __init__(self, platform: Platform, *, step: StepMaker, progress: Callable[[str], None]) -> None:
+    def __init__(self, platform: Platform, *, step: StepMaker, say: Callable[[str], None]) -> None:
         self._platform = platform
         self._step = step
-        self._progress = progress
-
-    @property
-    def is_first_run(self) -> bool:
-        """Whether the first run has not come to its end yet."""
-        return self._platform.state.row("select 1 from setup_steps where step = ?", (_FIRST_RUN,)) is None
+        self._say = say
 
     async def prepare(self, *, demo: bool) -> JournalEntry | None:
         """Do what is missing; gives the unfinished recovery that keeps the server down, if there is one."""
@@ -89,23 +44,21 @@ class Preparation:
         unfinished = platform.recoverer.journal.unfinished()
         if unfinished is not None and not unfinished.stage.files_are_whole:
             return unfinished
-        first = self.is_first_run
-        running = platform.server.state() in {ServerState.RUNNING, ServerState.STARTING}
-        if not running:
-            require_free_port(
-                platform.config.cluster.port, addresses=["127.0.0.1"], setting="--db-port (cluster.port)"
-            )
+        first = platform.state.row("select 1 from setup_steps where step = ?", (_FIRST_RUN,)) is None
         ensure_keys(platform.secrets)
+        platform.pgbackrest.write_config()
+        if platform.server.state() is ServerState.ABSENT:
+            await self._refuse_a_lost_cluster(first=first)
         if first:
             with self._step("make the cluster (checksums, TLS, scram)") as step:
                 made = await initialise_cluster(engine=platform.engine, home=platform.home, config=platform.config)
                 step.note("made" if made else "there already")
-        platform.pgbackrest.write_config()
+        running = platform.server.state() in {ServerState.RUNNING, ServerState.STARTING}
         with self._step(f"start PostgreSQL {platform.engine.postgresql_version}") as step:
             pid = await platform.server.start(
                 archive_command=platform.pgbackrest.archive_command(),
                 deadline=_START,
-                on_progress=self._progress,
+                on_progress=self._say,
             )
             step.note(
                 f"{'ran already' if running else 'started'}, process {pid}, port {platform.config.cluster.port}"
@@ -117,24 +70,35 @@ class Preparation:
             await self._tell_pending()
         return None
 
+    async def _refuse_a_lost_cluster(self, *, first: bool) -> None:
+        """A new cluster must never take the place of one that was lost: its backups would not fit any more."""
+        catalogue = await self._platform.backup_runs.refresh()
+        if first and not catalogue.backups:
+            return
+        newest = max(catalogue.backups, key=lambda backup: backup.finished_at, default=None)
+        there = f"the newest backup is {newest.label} in repo{newest.repo}" if newest else "there is no backup"
+        raise DataDirectoryProblem(
+            "PostgreSQL's data directory is gone",
+            detail=f"{self._platform.home.pgdata}; {there}",
+            hint="wedsync recover run --to latest" if newest else "wedsync recover window says what there is",
+        )
+
     async def _first_run(self, *, demo: bool) -> None:
+        """What is there decides what is left; the state file, which may be new, only says when all is done."""
         platform = self._platform
         with self._step("roles, database, rights"):
             await platform.settle_roles()
         with self._step("prepare the backup repositories") as step:
             statuses = await platform.pgbackrest.stanza_create()
             step.note(", ".join(f"repo{item.repo} {'ready' if item.ok else item.message}" for item in statuses))
-        with self._step("apply migrations") as step:
-            done = await migrate_up(platform.owner_target, by="wedsync up")
-            step.note(f"{len(done.applied)} applied")
-        if demo:
-            with self._step("load the demo season") as step:
-                loaded = await load_demo(platform.owner_target)
-                rows = sum(loaded.rows.values())
-                step.note("there already" if loaded.already else f"{rows:,} rows")
+        catalogue = await platform.backup_runs.refresh()
+        if catalogue.backups:
+            self._say("backups are there: schema and data are left as they are")
+        else:
+            await self._fill(demo=demo)
         for repo in platform.pgbackrest.repos:
             with self._step(f"first backup to repo{repo}") as step:
-                step.note(await self._first_backup(repo))
+                step.note(await self._first_backup(repo, catalogue))
         with self._step("first recovery point"):
             await self._first_recovery_point()
         platform.state.write(
@@ -142,13 +106,24 @@ class Preparation:
             (_FIRST_RUN, as_text(platform.clock.now())),
         )
 
-    async def _first_backup(self, repo: int) -> str:
+    async def _fill(self, *, demo: bool) -> None:
+        platform = self._platform
+        with self._step("apply migrations") as step:
+            done = await migrate_up(platform.owner_target, by="wedsync up")
+            step.note(f"{len(done.applied)} applied" if done.applied else "there already")
+        if demo:
+            from wedsync.demo import load  # noqa: PLC0415 - once in a home's life
+
+            with self._step("load the demo season") as step:
+                loaded = await load(platform.owner_target)
+                step.note("there already" if loaded.already else f"{sum(loaded.rows.values()):,} rows")
+
+    async def _first_backup(self, repo: int, catalogue: Catalogue) -> str:
         """Take the first backup; the second region may be out of reach today: the keeper tries again."""
-        runs = self._platform.backup_runs
-        if (await runs.refresh()).of_repo(repo):
+        if catalogue.of_repo(repo):
             return "there already"
         try:
-            backup = await runs.take(BackupKind.FULL, repo=repo, reason=RunReason.FIRST)
+            backup = await self._platform.backup_runs.take(BackupKind.FULL, repo=repo, reason=RunReason.FIRST)
         except WedsyncError as error:
             if repo == self._platform.pgbackrest.repos[0]:
                 raise
@@ -168,10 +143,31 @@ class Preparation:
     async def _tell_pending(self) -> None:
         found = await migration_status(self._platform.owner_target)
         if found.pending:
-            self._progress(f"{len(found.pending)} migrations are pending: wedsync migrate up")
+            self._say(f"{len(found.pending)} migrations are pending: wedsync migrate up")
 
 
-def require_gateway_port(platform: Platform) -> None:
-    """`PortTaken` if somebody else listens where the gateway wants to."""
-    gateway = platform.config.gateway
-    require_free_port(gateway.port, addresses=[gateway.host], setting="--port (gateway.port)")
+async def prepare_adopted(platform: Platform, *, step: StepMaker) -> None:
+    """Make the keys of a home of profile `external`, and say what its PostgreSQL allows."""
+    ensure_keys(platform.secrets)
+    with step("look at the adopted PostgreSQL") as looking:
+        try:
+            found = capabilities(await examine(platform.owner_target))
+        except CannotConnect as error:
+            looking.note(f"not now: {error.message}")
+            return
+        missing = [item.feature for item in found if not item.available]
+        looking.note(
+            f"{len(found) - len(missing)} of {len(found)} features"
+            + (f"; wedsync doctor says how to get: {', '.join(missing)}" if missing else "")
+        )
+    with step("prepare the backup repositories") as preparing:
+        if not platform.takes_backups:
+            preparing.note("left out: database.data_directory does not name the files on this host")
+            return
+        platform.pgbackrest.write_config()
+        try:
+            statuses = await platform.pgbackrest.stanza_create()
+        except WedsyncError as error:
+            preparing.note(f"not now: {error.in_one_line()}")
+            return
+        preparing.note(", ".join(f"repo{item.repo} {'ready' if item.ok else item.message}" for item in statuses))

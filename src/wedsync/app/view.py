@@ -33,7 +33,8 @@ class StatusReader:
         self._latest = LatestSurvey(self.survey, clock=platform.clock)
 
     async def survey(self) -> SurveyFacts:
-        """Ask the repositories now."""
+        """Ask the repositories now. Raises `UsageProblem` where no backups are taken."""
+        self._platform.require_backups("recovery window")
         found = await self._platform.surveyor.survey()
         return survey_facts(found, self._platform)
 

@@ -47,8 +47,7 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync backup verify --repo 2
         """
-        platform = open_platform(home_path)
-        platform.pgbackrest.write_config()
+        platform = _with_backups(home_path)
         found = await platform.verifier.verify(_known(platform, repo))
         problems = [
             {"repo": item.repo, "label": item.label, "file": item.file, "problem": item.problem}
@@ -90,8 +89,7 @@ def register(main: click.Group) -> None:
         """
         if release == bool(reason):
             raise click.UsageError("give either --reason or --release")
-        platform = open_platform(home_path)
-        platform.pgbackrest.write_config()
+        platform = _with_backups(home_path)
         _audit(platform, "backup hold", {"repo": repo, "label": label, "reason": reason})
         await platform.backup_runs.hold(repo=repo, label=label, reason=reason)
         if as_json:
@@ -100,19 +98,18 @@ def register(main: click.Group) -> None:
             click.echo(f"{label} in repo{repo} is {'held: ' + reason if reason else 'released'}")
         return Exit.DONE
 
-    command(backup, "run")(run)
+    command(backup, "run", interrupted="no backup was added; the next run takes over what was copied")(run)
     command(backup, "list")(list_)
     command(backup, "verify")(verify)
-    command(backup, "expire")(expire)
-    command(backup, "hold")(hold)
+    command(backup, "expire", interrupted="wedsync backup list says which backups are left")(expire)
+    command(backup, "hold", interrupted="wedsync backup list says whether it is held")(hold)
 
 
 async def _run(home_path: str | None, *, as_json: bool, kind: str, repo: int | None) -> Exit:
     from wedsync.backup import BackupKind, RunReason
     from wedsync.words import duration_words, size_words
 
-    platform = open_platform(home_path)
-    platform.pgbackrest.write_config()
+    platform = _with_backups(home_path)
     _known(platform, repo)
     _audit(platform, "backup run", {"type": kind, "repo": repo})
     line = ProgressLine()
@@ -161,8 +158,7 @@ async def _run(home_path: str | None, *, as_json: bool, kind: str, repo: int | N
 
 
 async def _list(home_path: str | None, *, as_json: bool) -> Exit:
-    platform = open_platform(home_path)
-    platform.pgbackrest.write_config()
+    platform = _with_backups(home_path)
     catalogue = await platform.backup_runs.refresh()
     rows = [
         {
@@ -197,8 +193,7 @@ async def _list(home_path: str | None, *, as_json: bool) -> Exit:
 
 
 async def _expire(home_path: str | None, *, as_json: bool, repo: int | None, label: str | None, yes: bool) -> Exit:
-    platform = open_platform(home_path)
-    platform.pgbackrest.write_config()
+    platform = _with_backups(home_path)
     if label is not None and repo is None:
         raise click.UsageError("--label needs --repo")
     plans = await platform.backup_runs.plan_retention()
@@ -220,6 +215,12 @@ async def _expire(home_path: str | None, *, as_json: bool, repo: int | None, lab
     put_table(rows, ["repo", "label", "reason"])
     click.echo(f"{len(rows)} backups {'removed' if yes else 'would go; --yes removes them'}")
     return Exit.DONE
+
+
+def _with_backups(home_path: str | None) -> "Platform":
+    platform = open_platform(home_path)
+    platform.require_backups("backup")
+    return platform
 
 
 def _known(platform: "Platform", repo: int | None) -> int | None:

@@ -37,9 +37,10 @@ def open_platform(home_path: str | None, flags: Mapping[str, object] | None = No
     from wedsync.config import default_home
 
     home = default_home(home_path, os.environ)
-    if not home.config_file.exists() and not home.root.is_dir():
+    if not is_home(home) and "WEDSYNC_PROFILE" not in os.environ:
         raise HomeProblem(
             f"there is no home at {home.root}",
+            detail=f"it has no {home.config_file.name}",
             hint="bin/up makes one; another one is named by --home or WEDSYNC_HOME",
         )
     who = operator()
@@ -49,6 +50,18 @@ def open_platform(home_path: str | None, flags: Mapping[str, object] | None = No
 
     log_to_terminal()
     return Platform(home, this_environment(), flags=flags, operator=who)
+
+
+def is_home(home: "Home") -> bool:
+    """Whether there is a configuration file; `HomeProblem` if that is another user's to know."""
+    try:
+        return home.config_file.exists()
+    except PermissionError as error:
+        raise HomeProblem(
+            f"{home.root} belongs to another user",
+            detail=str(error),
+            hint="run this as that user, or as root, who becomes that user",
+        ) from error
 
 
 def operator() -> str:

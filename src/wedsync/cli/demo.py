@@ -119,7 +119,7 @@ def register(main: click.Group) -> None:
             click.echo(tick_words(last))
         return Exit.DONE
 
-    command(demo, "load")(load)
+    command(demo, "load", interrupted="nothing was loaded")(load)
     command(demo, "live")(live)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wedsync.cli.context import enter_home, open_platform
-from wedsync.cli.output import Exit, ProgressLine, Step, command, put_json
+from wedsync.cli.context import enter_home, is_home, open_platform
+from wedsync.cli.output import Exit, Step, command, put_json
 from wedsync.errors import ServerFailed
 
 if TYPE_CHECKING:
@@ -69,43 +69,44 @@ def register(main: click.Group) -> None:
         await until_signalled(lambda: services[name](platform))
         return Exit.DONE
 
-    command(main, "up", answers=False)(up)
-    command(main, "down")(down)
+    resumes = "what is done stays; wedsync up goes on from there, wedsync down stops what runs"
+    command(main, "up", answers=False, interrupted=resumes)(up)
+    command(main, "down", interrupted="wedsync status says what still runs")(down)
     command(main, "service", answers=False)(service).hidden = True
 
 
 async def _up(home_path: str | None, *, port: int | None, db_port: int | None, detach: bool, empty: bool) -> Exit:
     began = monotonic()
     home = enter_home(home_path)
-    from wedsync import app  # after root was given up
+    from wedsync import app
     from wedsync.log import configure_logging, log_to_terminal
 
     log_to_terminal()
     flags: dict[str, object] = {
         name: value for name, value in (("gateway.port", port), ("cluster.port", db_port)) if value is not None
     }
-    click.echo(f"home {home.root}", err=True)
-    if app.write_first_config(home, flags):
-        click.echo(f"  wrote {home.config_file.name}", err=True)
-    platform = app.Platform(home, app.this_environment())
+    new = not is_home(home)
+    platform = app.Platform(home, app.this_environment(), flags=flags if new else None)
     app.check_flags(platform, flags)
-    supervisor = app.running_pid(platform, "supervisor")
-    if supervisor is not None:
-        await _wait_for_gateway(platform, supervisor)
-        click.echo("running already:", err=True)
-        await _say_what_runs(platform)
+    click.echo(f"home {home.root}", err=True)
+    if await _runs_already(platform):
         return Exit.DONE
-    app.require_gateway_port(platform)
-    if platform.is_local:
+    app.require_free_ports(platform, new=new)
+    if app.write_first_config(platform):
+        click.echo(f"  wrote {home.config_file.name}", err=True)
+    with app.setup_lock(platform):
+        if await _runs_already(platform):
+            return Exit.DONE
         await _prepare(platform, demo=not empty)
-    if detach:
-        pid = app.spawn_service(platform, "supervisor")
-        await _wait_for_gateway(platform, pid)
-        await _say_what_runs(platform)
-        click.echo(f"  all of it took {monotonic() - began:.1f} s", err=True)
-        return Exit.DONE
+        if detach:
+            pid = app.spawn_service(platform, "supervisor")
+            await _wait_for_gateway(platform, pid)
+            await _say_what_runs(platform)
+            click.echo(f"  all of it took {monotonic() - began:.1f} s", err=True)
+            return Exit.DONE
 
     import asyncio
+    import signal
 
     configure_logging(file=platform.home.log / "supervisor.log", json=True)
 
@@ -114,23 +115,41 @@ async def _up(home_path: str | None, *, port: int | None, db_port: int | None, d
             group.create_task(app.run_supervisor(platform))
             group.create_task(_greet(platform))
 
-    await app.until_signalled(supervise)
-    click.echo("stopped", err=True)
-    return Exit.DONE
+    ended_by = await app.until_signalled(supervise)
+    click.echo("\nstopped: gateway, keeper and PostgreSQL; wedsync up starts them again", err=True)
+    return Exit.INTERRUPTED if ended_by is signal.SIGINT else Exit.DONE
+
+
+async def _runs_already(platform: "Platform") -> bool:
+    """Whether the home runs; says what, once its gateway answers."""
+    from wedsync.app import running_pid
+
+    supervisor = running_pid(platform, "supervisor")
+    if supervisor is None:
+        return False
+    await _wait_for_gateway(platform, supervisor)
+    click.echo("running already:", err=True)
+    await _say_what_runs(platform)
+    return True
 
 
 async def _prepare(platform: "Platform", *, demo: bool) -> None:
     from wedsync import app
 
-    line = ProgressLine()
-    preparation = app.Preparation(platform, step=Step, progress=line.show)
-    unfinished = await preparation.prepare(demo=demo)
-    line.end()
+    if not platform.is_local:
+        await app.prepare_adopted(platform, step=Step)
+        return
+
+    def say(words: str) -> None:
+        click.echo(f"  {words}", err=True)
+
+    unfinished = await app.Preparation(platform, step=Step, say=say).prepare(demo=demo)
     if unfinished is not None:
+        again = "--undo" if unfinished.target == "undo" else f"--to '{unfinished.target}'"
         click.echo(
             f"  PostgreSQL stays down: the recovery to {unfinished.target} of"
             f" {unfinished.started_at:%Y-%m-%d %H:%M:%S} UTC stopped at: {unfinished.stage}\n"
-            "  next: wedsync recover run --to MOMENT --yes goes on with it",
+            f"  next: wedsync recover run {again} --yes goes on with it",
             err=True,
         )
 

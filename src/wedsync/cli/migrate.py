@@ -118,5 +118,5 @@ def register(main: click.Group) -> None:
 
     command(migrate, "status")(status)
     command(migrate, "plan")(plan)
-    command(migrate, "up")(up)
+    command(migrate, "up", interrupted="files that were applied stay; of the one under way nothing was kept")(up)
     command(migrate, "new")(new)

@@ -1,6 +1,7 @@
 """How commands answer: results on stdout (words or JSON), words about the work on stderr, exit codes."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -29,10 +30,13 @@ class Exit(IntEnum):
 Answer = Callable[..., Coroutine[Any, Any, Exit | None]]
 
 
-def command(group: click.Group, name: str, *, answers: bool = True) -> Callable[[Answer], click.Command]:
+def command(
+    group: click.Group, name: str, *, answers: bool = True, interrupted: str = "nothing was changed"
+) -> Callable[[Answer], click.Command]:
     """Make a coroutine a command of `group`, with `--home`, and with `--json` where it answers a question.
 
-    An error of ours becomes words on stderr (and an `error` object on stdout with `--json`) and its exit code.
+    An error becomes words on stderr (and an `error` object on stdout with `--json`) and its exit code.
+    `interrupted` says after Ctrl-C what state things are in.
     """
 
     def wrap(function: Answer) -> click.Command:
@@ -44,9 +48,19 @@ def command(group: click.Group, name: str, *, answers: bool = True) -> Callable[
                 status = asyncio.run(function(**options))
             except WedsyncError as error:
                 fail(error, as_json=bool(options.get("as_json")))
-            except KeyboardInterrupt:
-                click.echo("interrupted", err=True)
+            except (KeyboardInterrupt, asyncio.CancelledError):
+                click.echo(f"\ninterrupted: {interrupted}", err=True)
                 sys.exit(Exit.INTERRUPTED)
+            except BrokenPipeError:  # whoever read our answer has seen enough
+                sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - kept open until the end
+                sys.exit(Exit.DONE)
+            except Exception as error:
+                from wedsync.app import as_problem
+
+                problem = as_problem(error)
+                if problem is None:
+                    raise
+                fail(problem, as_json=bool(options.get("as_json")))
             sys.exit(Exit.DONE if status is None else status)
 
         made: Any = call

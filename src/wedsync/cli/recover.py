@@ -62,7 +62,7 @@ def register(main: click.Group) -> None:
 
     command(recover, "window")(window)
     command(recover, "plan")(plan)
-    command(recover, "run")(run)
+    command(recover, "run", interrupted="nothing is lost; the same command goes on")(run)
 
 
 def _local(home_path: str | None) -> "Platform":
@@ -82,7 +82,7 @@ async def _window(home_path: str | None, *, as_json: bool) -> Exit:
     from wedsync.words import moment_words
 
     platform = open_platform(home_path)
-    platform.pgbackrest.write_config()
+    platform.require_backups("recover window")
     survey = await platform.surveyor.survey()
     found = survey.windows
     if as_json:
