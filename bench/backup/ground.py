@@ -1,6 +1,7 @@
 """The ground of the comparison: one home with the demo season, one server, one archive."""
 
 import asyncio
+import itertools
 import os
 import shutil
 import sys
@@ -16,6 +17,8 @@ from wedsync.app import Platform, Preparation, write_first_config
 from wedsync.config import Home
 from wedsync.demo import load
 from wedsync.log import configure_logging
+
+_ROWS = 200
 
 
 class _Quiet:
@@ -88,22 +91,16 @@ class Ground:
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
             began = connection.execute("select pg_current_wal_lsn()").fetchone()
             assert began is not None
-            guests = connection.execute("select count(*) from guests").fetchone()
-            assert guests is not None
-            written = 0
-            offset = 0
-            while written < megabytes * 1024 * 1024:
+            guests = [row[0] for row in connection.execute("select id from guests order by id")]
+            for first in itertools.cycle(range(0, len(guests), _ROWS)):
                 connection.execute(
-                    "update guests set updated_at = clock_timestamp() where id in"
-                    " (select id from guests order by id offset %s limit 500)",
-                    (offset,),
+                    "update guests set updated_at = clock_timestamp() where id = any(%s)",
+                    (guests[first : first + _ROWS],),
                 )
-                offset = (offset + 500) % int(guests[0])
-                row = connection.execute(
-                    "select pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", (began[0],)
-                ).fetchone()
+                row = connection.execute("select pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", began).fetchone()
                 assert row is not None
-                written = int(row[0])
+                if int(row[0]) >= megabytes * 1024 * 1024:
+                    break
             moment = datetime.now(UTC) + timedelta(seconds=1)
             time.sleep(2)  # the moment lies between two commits, with a second to either side
             connection.execute(

@@ -225,9 +225,9 @@ class PgBackRest:
         """Archive one WAL segment and wait until it is in every repository; `ArchivingStuck` if it is not."""
         await self._call("check", deadline=_ANSWER)
 
-    async def catalogue(self) -> Catalogue:
-        """All backups in all repositories, and the state of each repository; never fails for one of them."""
-        found = await asyncio.gather(*(self._catalogue_of(repo) for repo in self.repos))
+    async def catalogue(self, repos: Sequence[int] | None = None) -> Catalogue:
+        """All backups in all repositories (or in `repos`), and the state of each; never fails for one of them."""
+        found = await asyncio.gather(*(self._catalogue_of(repo) for repo in repos or self.repos))
         backups = [backup for part in found for backup in part.backups]
         return Catalogue(
             backups=tuple(sorted(backups, key=lambda backup: (backup.label, backup.repo))),
@@ -286,7 +286,7 @@ class PgBackRest:
                 f"pgBackRest ended well but named no backup in repo{repo}",
                 detail=finished.stdout.strip()[-400:],
             )
-        found = (await self.catalogue()).find(repo, match["label"])
+        found = (await self.catalogue((repo,))).find(repo, match["label"])
         if found is None:
             raise BackupFailed(
                 f"backup {match['label']} is not in repo{repo} right after it was taken",
@@ -367,7 +367,7 @@ class PgBackRest:
 
     async def annotate(self, *, repo: int, label: str, values: Mapping[str, str | None]) -> None:
         """Attach words to a backup, in its repository; `None` takes them away."""
-        if (await self.catalogue()).find(repo, label) is None:
+        if (await self.catalogue((repo,))).find(repo, label) is None:
             raise BackupUnknown(f"repo{repo} has no backup {label}", hint="wedsync backup list")
         await self._call(
             "annotate",

@@ -176,8 +176,8 @@ class BackupRuns:
         """Read the repositories and keep a copy in the state file."""
         return await self._refresh()
 
-    async def _refresh(self) -> Catalogue:
-        catalogue = await self._pgbackrest.catalogue()
+    async def _refresh(self, repos: tuple[int, ...] | None = None) -> Catalogue:
+        catalogue = await self._pgbackrest.catalogue(repos)
         self.records.save(catalogue)
         return catalogue
 
@@ -191,7 +191,7 @@ class BackupRuns:
         )
 
     async def _tidy_up(self, repos: tuple[int, ...]) -> tuple[Retention, ...]:
-        catalogue = await self._refresh()
+        catalogue = await self._refresh(repos)
         readable = {status.repo for status in catalogue.repositories if status.ok}
         plans = tuple(
             plan
@@ -205,7 +205,7 @@ class BackupRuns:
             if plan.keep_fulls is not None:
                 await self._pgbackrest.expire_wal(repo=plan.repo, keep_fulls=plan.keep_fulls)
         if any(plan.removals for plan in plans):
-            await self._refresh()
+            await self._refresh(repos)
         return plans
 
     def _require(self, catalogue: Catalogue, repo: int, label: str) -> None:
