@@ -61,7 +61,7 @@ async def make_protected(root: Path) -> Home:
     """A home after its first run, stopped."""
     home = new_home(root)
     platform = open_home(home)
-    preparation = Preparation(platform, step=lambda _: nullcontext(_Quiet()), progress=lambda _: None)
+    preparation = Preparation(platform, step=lambda _: nullcontext(_Quiet()), say=lambda _: None)
     await preparation.prepare(demo=False)
     async with await platform.server.target().connect() as connection:
         await connection.execute("create table marks (n bigint primary key, padding text)")

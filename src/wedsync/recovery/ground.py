@@ -58,8 +58,22 @@ class Ground:
         return tuple(segment for segment in self.local if timeline_of(segment.name) == timeline)
 
     def backups_before(self, moment: datetime, repo: int) -> list[Backup]:
-        """The repository's backups that recovery to `moment` may start from."""
-        return [item for item in self.survey.catalogue.of_repo(repo) if item.consistent_from <= moment]
+        """The repository's backups that recovery to `moment` may start from.
+
+        A backup's end is known to the second only; where a window begins within that second, it was found to be
+        consistent there.
+        """
+        begins = [
+            window.from_at
+            for window in self.survey.windows.per_repo
+            if repo in window.repos and window.system_id == self.system_id and window.from_at <= moment
+        ]
+        return [
+            item
+            for item in self.survey.catalogue.of_repo(repo)
+            if item.consistent_from <= moment
+            or any(item.finished_at <= begin <= item.consistent_from for begin in begins)
+        ]
 
 
 class Scout:

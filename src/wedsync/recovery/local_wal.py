@@ -40,16 +40,16 @@ def local_segments(pgdata: Path, *, postmaster: int | None, archived: Collection
 
     `postmaster` is the pid of a server that still runs, if there is one.
     """
-    found: dict[str, Path] = {}
+    candidates: list[tuple[str, Path]] = []
     if postmaster is not None:
-        found |= dict(_deleted_but_open(pgdata, postmaster))
+        candidates += _deleted_but_open(pgdata, postmaster)
     directory = pgdata / "pg_wal"
     if directory.is_dir():
-        found |= {path.name: path for path in directory.iterdir() if is_segment_name(path.name)}
+        candidates += [(path.name, path) for path in directory.iterdir() if is_segment_name(path.name)]
+    # A file made anew where one was deleted under the server has none of the WAL that the deleted one has.
+    found = {name: source for name, source in candidates if _holds_own_wal(name, source)}
     return [
-        LocalSegment(name=name, source=source)
-        for name, source in sorted(found.items())
-        if name not in archived and _holds_own_wal(name, source)
+        LocalSegment(name=name, source=source) for name, source in sorted(found.items()) if name not in archived
     ]
 
 

@@ -83,9 +83,11 @@ def is_untouched(pgdata: Path) -> bool:
 def delta_ground(pgdata: Path, aside: Path, *, version: int) -> bool:
     """Whether a delta restore can be made into `pgdata`, which is put right for it.
 
-    What is left of a cluster serves, also without PG_VERSION, which pgBackRest asks for. What is none is moved
-    into `aside`, not removed.
+    The server must have been stopped. What is left of a cluster serves, also without PG_VERSION, which
+    pgBackRest asks for; the pid file of a server that was killed, which it takes for a running one, goes. What is
+    no cluster is moved into `aside`, not removed.
     """
+    (pgdata / "postmaster.pid").unlink(missing_ok=True)
     if not pgdata.is_dir() or not any(pgdata.iterdir()):
         return False
     if (pgdata / "PG_VERSION").exists() or (pgdata / "backup.manifest").exists():

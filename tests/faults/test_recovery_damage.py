@@ -1,0 +1,294 @@
+"""What may happen to a cluster before it is recovered: what comes back, and what the operator is told."""
+
+import asyncio
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from support.clusters import START
+from support.events import eventually
+from support.recoveries import Protected, load
+from wedsync.app import Platform
+from wedsync.app.services import why_server_must_wait
+from wedsync.backup import number_of
+from wedsync.cluster import ServerState
+from wedsync.errors import Busy, RecoveryRefused, TargetUnreachable, WedsyncError
+from wedsync.process import FileLock, run
+from wedsync.recovery import Phase
+
+
+async def test_a_data_directory_deleted_under_load_comes_back_with_every_acknowledged_commit(
+    protected: Protected,
+) -> None:
+    before = await protected.commit()
+    async with load(protected) as ledger:
+        await protected.archive()
+        await eventually(lambda: len(ledger.acknowledged) > 500, what="some load")
+        shutil.rmtree(protected.home.pgdata, ignore_errors=True)
+        done = await protected.recover(None)
+    rows = set(await protected.rows())
+    assert rows >= {before, *ledger.acknowledged}
+    assert rows <= {before, *ledger.acknowledged, *ledger.unknown}
+    assert done.archiving
+    # and the state before can be had again
+    await protected.undo()
+    assert set(await protected.rows()) == rows
+
+
+async def test_a_half_deleted_data_directory_is_taken_back_without_being_asked_twice(protected: Protected) -> None:
+    await protected.commit()
+    moment = await protected.moment()
+    await protected.commit()
+    pgdata = protected.home.pgdata
+    (pgdata / "PG_VERSION").unlink()
+    shutil.rmtree(pgdata / "base")
+    (pgdata / "base").mkdir()
+    await protected.recover(moment)
+    assert await protected.rows() == [1]
+    await protected.undo()
+    assert await protected.rows() == [1, 2]
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "garbage"])
+async def test_a_destroyed_pg_control_is_no_obstacle(protected: Protected, damage: str) -> None:
+    await protected.commit()
+    await protected.platform.server.stop("immediate")
+    control = protected.home.pgdata / "global/pg_control"
+    match damage:
+        case "missing":
+            control.unlink()
+        case "empty":
+            control.write_bytes(b"")
+        case _:
+            control.write_bytes(b"\x5a" * 8192)
+    await protected.recover(None)
+    assert await protected.rows() == [1]
+
+
+async def test_a_damaged_pg_version_is_no_obstacle(protected: Protected) -> None:
+    await protected.commit()
+    await protected.platform.server.stop()
+    (protected.home.pgdata / "PG_VERSION").write_text("fifteen\n")
+    await protected.recover(None)
+    assert await protected.rows() == [1]
+
+
+async def test_killed_under_load_a_plain_start_loses_nothing_and_neither_does_a_recovery(
+    protected: Protected,
+) -> None:
+    async with load(protected) as ledger:
+        await eventually(lambda: len(ledger.acknowledged) > 500, what="some load")
+        moment = await protected.moment()
+        kept = len(ledger.acknowledged)
+        await eventually(lambda: len(ledger.acknowledged) > kept + 300, what="more of it")
+        await protected.kill()
+    all_rows = set(ledger.acknowledged)
+    await protected.recover(moment)  # before any start: the tail is only in the data directory
+    early = set(await protected.rows())
+    assert early >= set(ledger.acknowledged[:kept])
+    assert not early >= all_rows
+    await protected.undo()
+    assert set(await protected.rows()) >= all_rows
+    await protected.kill()
+    await protected.start()
+    assert set(await protected.rows()) >= all_rows
+
+
+async def test_the_tail_of_an_abandoned_timeline_stays_within_reach(protected: Protected) -> None:
+    await protected.commit()
+    moment = await protected.moment()
+    await protected.archive()
+    await protected.commit()
+    in_the_tail = await protected.moment()
+    await protected.commit()
+    await protected.kill()
+    await protected.recover(moment)
+    await protected.recover(in_the_tail)
+    assert await protected.rows() == [1, 2]
+
+
+async def test_a_tail_behind_a_hole_is_left_out_and_that_is_said(protected: Protected) -> None:
+    await protected.commit()
+    await protected.archive()
+    await protected.platform.server.stop()
+    pgdata = protected.home.pgdata
+    last = max(path for path in (pgdata / "pg_wal").iterdir() if len(path.name) == 24)
+    tail = pgdata / "pg_wal" / f"{last.name[:16]}{int(last.name[16:], 16) + 2:08X}"
+    content = bytearray(last.read_bytes())
+    content[8:16] = (number_of(tail.name) * 16 * 1024 * 1024).to_bytes(8, "little")
+    tail.write_bytes(content)
+    await protected.recover(None)
+    assert await protected.rows() == [1]
+
+
+async def test_with_repo1_and_the_data_directory_gone_repo2_serves_untold(
+    protected: Protected,
+) -> None:
+    for _ in range(3):
+        await protected.commit()
+    moment = await protected.moment()
+    await protected.commit()
+    await protected.archive()
+    shutil.rmtree(protected.home.root / "repo1")
+    shutil.rmtree(protected.home.pgdata, ignore_errors=True)
+    plan = await protected.plan(moment)
+    assert plan.repo == 2
+    assert any(note.startswith("repo1 cannot be used") for note in plan.notes)
+    await protected.carry_out(plan)
+    assert await protected.rows() == [1, 2, 3]
+
+
+async def test_the_repository_that_has_the_moment_wins_over_one_that_falls_short(protected: Protected) -> None:
+    await protected.commit()
+    await protected.archive()
+    await protected.commit()
+    last = await protected.archive()
+    await protected.platform.server.stop()
+    shutil.rmtree(protected.home.pgdata)
+    for path in (protected.home.root / "repo1/archive").rglob(f"{last}*"):
+        path.unlink()
+    plan = await protected.plan(None)
+    assert plan.repo == 2
+    await protected.carry_out(plan)
+    assert await protected.rows() == [1, 2]
+
+
+async def test_a_moment_before_the_window_is_refused_with_the_nearest_one(protected: Protected) -> None:
+    await protected.commit()
+    long_ago = await protected.moment() - timedelta(days=1)
+    with pytest.raises(TargetUnreachable, match="no backup is older") as caught:
+        await protected.plan(long_ago)
+    windows = (await protected.platform.surveyor.survey()).windows.windows
+    assert str(caught.value.hint) == f"the nearest moments: {windows[0].from_at.isoformat(sep=' ')}"
+    await protected.plan(windows[0].from_at)  # and that one can be had
+
+
+async def test_a_moment_in_a_gap_is_refused_with_both_sides_of_it(protected: Protected) -> None:
+    await protected.commit()
+    await protected.archive()
+    await protected.commit()
+    inside = await protected.moment()
+    await protected.commit()
+    missing = await protected.archive()
+    for repo in (1, 2):
+        await protected.backup(repo=repo)
+    await protected.commit()
+    await protected.archive()
+    for path in protected.home.root.glob(f"repo?/archive/**/{missing}*"):
+        path.unlink()
+    with pytest.raises(TargetUnreachable, match=f"WAL {missing} to {missing} is missing in repo") as caught:
+        await protected.plan(inside)
+    assert str(caught.value.hint).count("+00:00") == 2
+    assert await protected.rows() == [1, 2, 3, 4]
+
+
+async def test_a_moment_in_the_future_is_refused(protected: Protected) -> None:
+    with pytest.raises(TargetUnreachable, match="is in the future"):
+        await protected.plan(protected.platform.clock.now() + timedelta(hours=1))
+
+
+async def test_with_a_wrong_key_the_repository_is_named_and_nothing_is_touched(protected: Protected) -> None:
+    await protected.commit()
+    for repo in (1, 2):
+        (protected.home.secrets / f"repo{repo}_key").write_text("not the key that it was made with")
+    with pytest.raises(TargetUnreachable, match="no repository that can be read holds a backup") as caught:
+        await protected.plan(None)
+    assert "repo1" in str(caught.value.detail)
+    assert "repo2" in str(caught.value.detail)
+    assert await protected.rows() == [1]
+
+
+async def test_a_data_directory_of_another_version_is_not_replaced(protected: Protected) -> None:
+    await protected.platform.server.stop()
+    (protected.home.pgdata / "PG_VERSION").write_text("13\n")
+    with pytest.raises(RecoveryRefused, match="not of PostgreSQL") as caught:
+        await protected.recover(None)
+    assert "13" in str(caught.value.detail)
+    assert protected.platform.recoverer.journal.unfinished() is None
+
+
+async def test_a_data_directory_of_another_cluster_is_not_replaced(protected: Protected, tmp_path: Path) -> None:
+    await protected.commit()
+    plan = await protected.plan(None)
+    await protected.platform.server.stop()
+    pgdata = protected.home.pgdata
+    pgdata.rename(tmp_path / "ours")
+    program = protected.platform.engine.program("initdb")
+    (await run([program, "-D", pgdata, "--no-sync", "-A", "trust"], deadline=START)).check()
+    with pytest.raises(RecoveryRefused, match="of another cluster") as caught:
+        await protected.carry_out(plan)
+    assert "move it away" in str(caught.value.hint)
+    assert (pgdata / "PG_VERSION").exists()
+
+
+async def test_a_stale_pid_file_with_a_foreign_pid_is_no_obstacle(protected: Protected) -> None:
+    await protected.commit()
+    await protected.kill()
+    noted = protected.home.pgdata / "postmaster.pid"
+    lines = noted.read_text().splitlines()
+    noted.write_text("\n".join(["1", *lines[1:]]) + "\n")  # after a reboot: somebody else's pid
+    assert protected.platform.server.state() is ServerState.FOREIGN
+    await protected.recover(None)
+    assert await protected.rows() == [1]
+
+
+async def test_a_backup_that_cannot_be_restored_changes_nothing_and_the_server_runs_again(
+    protected: Protected,
+) -> None:
+    await protected.commit()
+    plan = await protected.plan(None)
+    for path in protected.home.root.glob(f"repo{plan.repo}/backup/*/{plan.base.label}/backup.manifest*"):
+        path.unlink()
+    with pytest.raises(RecoveryRefused, match="nothing was changed, and PostgreSQL runs again"):
+        await protected.carry_out(plan)
+    assert await protected.rows() == [1]
+    assert protected.platform.recoverer.journal.unfinished() is None
+    assert list(protected.home.kept.glob("*/*")) == []
+    await protected.commit()  # goes on in the segment that had been put aside
+    await protected.archive()
+
+
+async def test_while_a_backup_runs_a_recovery_waits_and_then_goes_on(protected: Protected) -> None:
+    await protected.commit()
+    plan = await protected.plan(None)
+    lock = FileLock(protected.home.run / "backup.lock", purpose="full backup to repo1")
+    with lock:
+        going = asyncio.create_task(protected.carry_out(plan))
+        await eventually(lambda: any("waiting for the end of: full" in words for words in protected.said))
+    await going
+    assert await protected.rows() == [1]
+
+
+async def test_two_recoveries_at_once_the_second_is_refused_and_says_who(protected: Protected) -> None:
+    await protected.commit()
+    plan = await protected.plan(None)
+    busy: list[WedsyncError] = []
+
+    def report(phase: Phase, words: str) -> None:
+        del words
+        if phase is Phase.RESTORE and not busy:
+            with pytest.raises(Busy, match="recovery to latest") as caught:
+                FileLock(protected.home.run / "recovery.lock", purpose="recovery to latest").__enter__()
+            busy.append(caught.value)
+
+    await protected.platform.recoverer.run(plan, report=report)
+    assert "recovery to latest" in str(busy[0].detail)
+
+
+async def test_during_a_recovery_nobody_may_start_the_server(protected: Protected) -> None:
+    other = Platform(protected.home, {})
+    said: list[str | None] = []
+
+    def report(phase: Phase, words: str) -> None:
+        del words
+        if phase in {Phase.STOP, Phase.RESTORE, Phase.PROMOTE}:
+            said.append(why_server_must_wait(other))
+
+    await protected.commit()
+    await protected.platform.recoverer.run(await protected.plan(None), report=report)
+    assert said
+    assert all(reason is not None and "a recovery is under way" in reason for reason in said)
+    assert why_server_must_wait(other) is None
+    other.state.close()
