@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from wedsync.app import Platform, Preparation, write_first_config
+from wedsync.app import Platform, Preparation
 from wedsync.config import Home
 from wedsync.demo import load
 from wedsync.log import configure_logging
@@ -31,8 +31,8 @@ class Ground:
 
     def __init__(self, directory: Path, *, port: int) -> None:
         self.home = Home(directory)
-        self._flags = {"cluster.port": port, "gateway.port": port + 1}
-        write_first_config(self.home, self._flags)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.home.config_file.write_text(f"[cluster]\nport = {port}\n")
         configure_logging(level="error")
         self.platform = Platform(self.home, os.environ)
 
@@ -66,7 +66,7 @@ class Ground:
 
     def prepare(self, *, size: float) -> int:
         """Set the home up and load the season; gives the bytes of all databases."""
-        quiet = Preparation(self.platform, step=lambda _: nullcontext(_Quiet()), progress=lambda _: None)
+        quiet = Preparation(self.platform, step=lambda _: nullcontext(_Quiet()), say=lambda _: None)
         asyncio.run(quiet.prepare(demo=False))
         asyncio.run(load(self.platform.owner_target, size=size))
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
