@@ -19,7 +19,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from wedsync.app import Platform, Preparation, write_first_config
+from wedsync.app import Platform, Preparation
 from wedsync.cluster import ServerState
 from wedsync.config import Home
 from wedsync.demo import load
@@ -59,7 +59,7 @@ async def make(platform: Platform, *, size: float, segments: int) -> datetime:
         await connection.execute("create table filling (i int primary key, t text)")
         for number in range(segments):
             await connection.execute(
-                "insert into filling select i, repeat(md5(i::text), 12) from generate_series(%s, %s) i",
+                "insert into filling select i, repeat(md5(i::text), 12) from generate_series(%s::int, %s::int) i",
                 (number * 30_000, number * 30_000 + 29_999),
             )
         row = await (await connection.execute("select clock_timestamp()")).fetchone()
@@ -113,7 +113,10 @@ async def bare(platform: Platform, plan: RecoveryPlan) -> float:
 
 async def main(options: argparse.Namespace) -> None:
     home = Home(options.directory.resolve())
-    write_first_config(home, {"cluster.port": options.port, "gateway.port": options.port + 1})
+    home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home.config_file.write_text(
+        f"[cluster]\nport = {options.port}\n[gateway]\nport = {options.port + 1}\n[backup]\nenabled = false\n"
+    )
     platform = Platform(home, {"HOME": str(home.root)})
     moment = await make(platform, size=options.size, segments=options.segments)
     plan = await platform.recoverer.plan(moment)
