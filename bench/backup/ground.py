@@ -135,7 +135,8 @@ class Ground:
     def lose_data(self) -> None:
         """Stop the server at once and remove its data directory."""
         asyncio.run(self.platform.server.stop("immediate"))
-        shutil.rmtree(self.home.pgdata)
+        if self.home.pgdata.exists():
+            shutil.rmtree(self.home.pgdata)
 
     def last_change_at(self) -> datetime:
         """The newest change that the database holds."""

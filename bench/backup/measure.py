@@ -70,17 +70,15 @@ def run(command: Sequence[str | Path], *, writable: str | None = None) -> tuple[
         out.seek(0)
         words.seek(0)
         answer = out.read().decode(errors="replace")
-        if started[0].returncode != 0:
+        if isinstance(cost, int):
             said = words.read().decode(errors="replace") + answer
-            raise JobFailed(f"{' '.join(map(str, command))}: exit status {started[0].returncode}\n{said[-2000:]}")
+            raise JobFailed(f"{' '.join(map(str, command))}: exit status {cost}\n{said[-2000:]}")
     return cost, answer
 
 
 def call(function: Callable[[], object], *, writable: str | None = None) -> Cost:
     """Run a function in a process of its own: everything is imported, no interpreter starts."""
-
     forked: list[int] = []
-    status = 0
 
     def start() -> int:
         pid = os.fork()
@@ -89,13 +87,12 @@ def call(function: Callable[[], object], *, writable: str | None = None) -> Cost
         forked.append(pid)
         return pid
 
-    def reap() -> None:
-        nonlocal status
-        status = os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1])
+    def reap() -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1])
 
     cost = _measure(start, reap, writable=writable)
-    if status != 0:
-        raise JobFailed(f"{function!r} ended with status {status}: its traceback stands above")
+    if isinstance(cost, int):
+        raise JobFailed(f"{function!r} ended with status {cost}: its traceback stands above")
     return cost
 
 
@@ -112,7 +109,8 @@ def _end_with(function: Callable[[], object]) -> NoReturn:
         os._exit(status)
 
 
-def _measure(start: Callable[[], int], reap: Callable[[], object], *, writable: str | None) -> Cost:
+def _measure(start: Callable[[], int], reap: Callable[[], int], *, writable: str | None) -> Cost | int:
+    """The cost, or the exit status of a job that failed."""
     cpu_before = tree_cpu_s()
     began = time.perf_counter()
     taking_writes: list[float] = []
@@ -131,7 +129,10 @@ def _measure(start: Callable[[], int], reap: Callable[[], object], *, writable: 
     finally:
         os.close(handle)
     ended = time.perf_counter()
-    reap()
+    status = reap()
+    if status != 0:
+        given_up.set()
+        return status
     if writable is not None:
         asking.join(timeout=600)
         given_up.set()
