@@ -13,6 +13,7 @@ from wedsync.app.services import (
     spawn_service,
     stop_everything,
     until_signalled,
+    wait_for_service,
 )
 from wedsync.app.setup import Preparation, prepare_adopted
 from wedsync.app.view import StatusReader
@@ -38,5 +39,6 @@ __all__ = [
     "stop_everything",
     "this_environment",
     "until_signalled",
+    "wait_for_service",
     "write_first_config",
 ]

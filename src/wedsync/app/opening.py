@@ -1,5 +1,6 @@
 """Open a home for `up`: nothing is written before flags, ports and rights are known to be good."""
 
+import errno
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -67,16 +68,16 @@ port = {config.gateway.port}
         draft.write_text(text)
         draft.chmod(0o600)
         draft.rename(home.config_file)
-    except PermissionError as error:
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
         raise HomeProblem(
             f"nothing can be written to {home.root}",
             detail=str(error),
             hint="choose another --home, or run this as the directory's owner",
         ) from error
-    except OSError:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
     return True
 
 

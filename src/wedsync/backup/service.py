@@ -111,7 +111,8 @@ class BackupService:
 
     async def _refresh_if_old(self) -> None:
         now = self._clock.now()
-        if self._refreshed_at is not None and now - self._refreshed_at < _REFRESH_EVERY:
+        known = bool(self._runs.records.backups())  # none are, when the state file is new
+        if known and self._refreshed_at is not None and now - self._refreshed_at < _REFRESH_EVERY:
             return
         catalogue = await self._runs.refresh()
         self._refreshed_at = now

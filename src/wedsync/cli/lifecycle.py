@@ -100,6 +100,7 @@ async def _up(home_path: str | None, *, port: int | None, db_port: int | None, d
         await _prepare(platform, demo=not empty)
         if detach:
             pid = app.spawn_service(platform, "supervisor")
+            await app.wait_for_service(platform, "supervisor", pid)
             await _wait_for_gateway(platform, pid)
             await _say_what_runs(platform)
             click.echo(f"  all of it took {monotonic() - began:.1f} s", err=True)

@@ -16,10 +16,23 @@ SqliteValue = str | int | float | None
 
 
 class StateStore:
-    """One connection to the state file. Every write is its own transaction unless inside `transaction()`."""
+    """One connection to the state file. Every write is its own transaction unless inside `transaction()`.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    A file that was deleted or replaced is opened anew: all processes of a home write to the one that is there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened = _open(path)
+        self._identity = _identity(path)
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if not self._opened.in_transaction and _identity(self._path) != self._identity:
+            gone, self._opened = self._opened, _open(self._path)
+            gone.close()
+            self._identity = _identity(self._path)
+        return self._opened
 
     def rows(self, statement: str, values: Sequence[SqliteValue] = ()) -> list[sqlite3.Row]:
         """All rows of a question."""
@@ -50,7 +63,7 @@ class StateStore:
         self._connection.execute("commit")
 
     def close(self) -> None:
-        self._connection.close()
+        self._opened.close()
 
 
 def open_state(path: Path) -> StateStore:
@@ -59,6 +72,19 @@ def open_state(path: Path) -> StateStore:
     Any number of processes may have it open; a writer waits up to five seconds for another one.
     Raises `StateProblem` if the file is damaged or was written by a newer version.
     """
+    return StateStore(path)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is at `path` now."""
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        return None
+    return about.st_dev, about.st_ino
+
+
+def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
@@ -72,9 +98,9 @@ def open_state(path: Path) -> StateStore:
         raise StateProblem(
             f"cannot open {path.name}",
             detail=str(error),
-            hint="move it away: backups and windows are rebuilt from the repositories at the next start",
+            hint="wedsync down, move it away, bin/up: backups and windows are rebuilt from the repositories",
         ) from error
-    return StateStore(connection)
+    return connection
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
