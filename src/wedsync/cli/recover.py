@@ -8,7 +8,7 @@ import click
 
 from wedsync.cli.context import open_platform
 from wedsync.cli.output import Exit, ProgressLine, command, put_json
-from wedsync.errors import UsageProblem
+from wedsync.errors import Busy, UsageProblem
 
 if TYPE_CHECKING:
     from wedsync.app import Platform
@@ -157,12 +157,16 @@ async def _run(home_path: str | None, *, as_json: bool, to: str | None, undo: bo
         detail={"to": plan.asked, "base": plan.base.label, "repo": plan.repo},
     )
     line = ProgressLine(every_s=1.0)
+    others = False
     try:
         done = await recoverer.run(plan, report=lambda phase, words: line.show(f"{phase}: {words}"))
+    except Busy:
+        others = True  # the unfinished recovery is that of another process, which goes on with it
+        raise
     finally:
         line.end()
         unfinished = recoverer.journal.unfinished()
-        if unfinished is not None:
+        if unfinished is not None and not others:
             click.echo(
                 f"the recovery stopped at: {unfinished.stage}. Nothing is lost; run the command again to go on",
                 err=True,
