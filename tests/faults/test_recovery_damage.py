@@ -292,3 +292,18 @@ async def test_during_a_recovery_nobody_may_start_the_server(protected: Protecte
     assert all(reason is not None and "a recovery is under way" in reason for reason in said)
     assert why_server_must_wait(other) is None
     other.state.close()
+
+
+async def test_the_state_before_comes_from_the_archive_alone_when_this_machine_kept_nothing(
+    protected: Protected,
+) -> None:
+    await protected.commit()
+    await protected.archive()
+    moment = await protected.moment()
+    await protected.commit()  # in no archive, and the server ends without a chance to archive it
+    await protected.platform.server.stop("immediate")
+    await protected.recover(moment)
+    assert await protected.rows() == [1]
+    shutil.rmtree(protected.home.kept)
+    await protected.undo()
+    assert await protected.rows() == [1, 2]

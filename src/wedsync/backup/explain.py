@@ -69,6 +69,12 @@ _RULES = (
         hint="see archive_command's errors in PostgreSQL's log and in log/pgbackrest",
     ),
     _Rule(
+        fits=lambda said: said.code == 38 and "postmaster.pid" in said.message,
+        error=Busy,
+        message="a server runs in the data directory, or died in it and left its postmaster.pid",
+        hint="wedsync status says which",
+    ),
+    _Rule(
         fits=lambda said: "does not match pg_control timeline" in said.message,
         error=BackupFailed,
         message="the server was promoted a moment ago and has not written a checkpoint since",

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -50,6 +50,15 @@ class RecoveryDone(Event):
     recovery: str
     restored_to: str
     took_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptNotArchived(Event):
+    """WAL of the timeline that was left did not get into the archive; it stays in the home."""
+
+    level: ClassVar[str] = "warning"
+    recovery: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +380,7 @@ class Recoverer:
             await self._settle()
             async with asyncio.TaskGroup() as group:
                 group.create_task(write_checkpoint(self._server))
+                group.create_task(self._archive_kept(entry))
                 archived = group.create_task(
                     wait_until_archived(
                         self._server, self._pgbackrest, begun.segment, repo=_repo(entry), deadline=_CONFIRMED
@@ -413,6 +423,19 @@ class Recoverer:
         self.tidy_kept()
         observe(RecoveryDone(recovery=entry.id, restored_to=result.restored_to.isoformat(), took_s=took_s))
         return result
+
+    async def _archive_kept(self, entry: JournalEntry) -> None:
+        """Archive the WAL that was put aside: its timeline has ended, so its names can get no other content.
+
+        Only then is the state before restorable when this machine is gone, too.
+        """
+        try:
+            async with asyncio.timeout(_CONFIRMED.total_seconds()):
+                for name in self._kept.segments_of(entry.id):
+                    await self._pgbackrest.archive_push(self._kept.of(entry.id) / name)
+        except (WedsyncError, TimeoutError) as error:
+            told = error.in_one_line() if isinstance(error, WedsyncError) else "the archive is too slow"
+            observe(KeptNotArchived(recovery=entry.id, message=told))
 
 
 def _repo(entry: JournalEntry) -> int:
