@@ -53,6 +53,7 @@ async def test_a_plain_cluster_as_superuser(plain: ConnectionTarget) -> None:
         "encrypted connection",
         "point-in-time recovery",
         "statement statistics",
+        "tenant isolation roles",
     ]
     assert found["physical backups"].available
     assert found["change feed"].because == "wal_level = replica"
@@ -105,7 +106,10 @@ async def test_the_settings_that_doctor_gives_a_superuser_work(
     ):
         (await run(words, deadline=MINUTE, env=engine.environment)).check()
     after = await verdicts(plain)
-    assert [name for name, item in after.items() if not item.available] == ["encrypted connection"]
+    assert [name for name, item in after.items() if not item.available] == [
+        "encrypted connection",
+        "tenant isolation roles",
+    ]
 
 
 async def test_roles_and_database_can_be_made_in_an_adopted_cluster(

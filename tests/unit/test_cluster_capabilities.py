@@ -177,3 +177,9 @@ def test_what_is_missing_is_said_with_a_way_to_get_it(facts: Facts, feature: str
     assert [item.feature for item in missing] == [feature]
     assert missing[0].because
     assert missing[0].remedy
+
+
+def test_wal_that_waits_for_a_full_segment_is_said() -> None:
+    found = of(with_setting("archive_timeout", "0"), "point-in-time recovery")
+    assert not found.available
+    assert found.remedy == ("alter system set archive_timeout = '60s';", "select pg_reload_conf();")

@@ -18,7 +18,15 @@ OLDEST = 15
 SAFE_MINORS = {15: 14, 16: 10, 17: 6, 18: 0}
 """Oldest minor release of each major version without known holes (release of 14 August 2025)."""
 _SETTINGS = (
-    *("wal_level", "archive_mode", "archive_command", "archive_library", "data_checksums", "data_directory"),
+    *(
+        "wal_level",
+        "archive_mode",
+        "archive_timeout",
+        "archive_command",
+        "archive_library",
+        "data_checksums",
+        "data_directory",
+    ),
     *("track_commit_timestamp", "shared_preload_libraries", "password_encryption", "max_replication_slots"),
     *("max_wal_senders", "ssl", "ssl_min_protocol_version", "fsync", "full_page_writes", "server_encoding"),
 )
@@ -290,15 +298,14 @@ def _schema(facts: Facts) -> Capability:
 
 def _roles(facts: Facts) -> Capability:
     missing = [role for role in ROLES if role not in facts.platform_roles]
-    able = facts.superuser or not missing
+    able = "can" if facts.superuser else "may not"
     return Capability(
         feature="tenant isolation roles",
-        available=able,
-        because="all roles of the platform are there"
-        if not missing
-        else f"missing: {', '.join(missing)}"
-        + (f"; {facts.role} can make them" if facts.superuser else f", and {facts.role} may not make them"),
-        remedy=() if able else tuple(f"create role {role} {ROLES[role]};" for role in missing),
+        available=not missing,
+        because=f"missing: {', '.join(missing)}; {facts.role} {able} make them"
+        if missing
+        else "all roles of the platform are there",
+        remedy=tuple(f"create role {role} {ROLES[role]};" for role in missing),
     )
 
 
@@ -367,6 +374,9 @@ def _archiving(facts: Facts, wanted: str) -> Capability:
         remedy.append("alter system set archive_mode = 'on';")
     if remedy:
         remedy.append(_RESTART)
+    if facts.settings.get("archive_timeout") == "0":
+        wrong.append("archive_timeout = 0: a quiet hour's commits are archived when 16 MB are full")
+        remedy += ["alter system set archive_timeout = '60s';", "select pg_reload_conf();"]
     if command is None:
         wrong.append(f"archive_command is hidden from {facts.role}")
         remedy.insert(0, f"grant pg_read_all_settings to {_identifier(facts.role)};")

@@ -258,4 +258,6 @@ def _hint(sqlstate: str | None, from_server: str | None) -> str:
     if sqlstate == "55P03":
         return f"another session held the table for more than {_LOCK_TIMEOUT}: run it again when it has ended"
     ending = "nothing of this file was kept; files before it stay applied"
+    if sqlstate == "42704":  # undefined_object: a role, on a cluster that is not ours
+        return f"wedsync doctor gives the statements that make missing roles; {ending}"
     return f"{from_server}; {ending}" if from_server else ending
