@@ -170,6 +170,7 @@ async def test_an_adopted_server_on_this_host_is_backed_up_after_doctors_remedie
     await commands.ok("migrate", "up")
 
     async def window() -> bool:
+        await plain.execute("select pg_create_restore_point('now'), pg_switch_wal()")  # not to wait for a minute
         return (await commands.run("recover", "window")).exit_status == 0
 
     await eventually(window, within_s=60, what="a window opens")
