@@ -251,8 +251,7 @@ staging_location = local
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        ground.wait_for_slot("barman")
-        self._run("switch-wal", "--force", "--archive", "--archive-timeout", "60", "bench")
+        self._catch_up()
 
     def back_up(self, kind: str) -> Taken:  # noqa: ARG002 - it knows full ones only
         self._delete_all()
@@ -261,7 +260,7 @@ staging_location = local
 
     def end_of_wal(self) -> None:
         """Everything that was written is archived; the stream ends, and its slot."""
-        self._run("switch-wal", "--force", "--archive", "--archive-timeout", "60", "bench")
+        self._catch_up()
         self.close()
         for _ in range(20):
             try:
@@ -297,6 +296,11 @@ staging_location = local
         """End the process that receives WAL."""
         self._receiver.terminate()
         self._receiver.wait()
+
+    def _catch_up(self) -> None:
+        """Have all WAL of this moment in Barman's archive."""
+        self._ground.stream_to("barman")
+        self._run("archive-wal", "bench")
 
     def _delete_all(self) -> None:
         base = self._home / "bench" / "base"

@@ -111,11 +111,21 @@ class Ground:
         asyncio.run(self.platform.pgbackrest.check())
         return moment
 
-    def wait_for_slot(self, name: str) -> None:
-        """Return when somebody receives WAL through this slot: what is written from now on reaches him."""
+    def stream_to(self, slot: str) -> None:
+        """Close the present WAL segment; return when the receiver at this slot has it whole."""
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
-            query = "select 1 from pg_replication_slots where slot_name = %s and active"
-            while connection.execute(query, (name,)).fetchone() is None:
+            active = "select 1 from pg_replication_slots where slot_name = %s and active"
+            while connection.execute(active, (slot,)).fetchone() is None:
+                time.sleep(0.1)
+            # The receiver ends a segment when it sees the next one begin.
+            emit = "select pg_logical_emit_message(true, 'bench', 'a record')"
+            connection.execute(emit)
+            switched = connection.execute("select pg_switch_wal()").fetchone()
+            connection.execute(emit)
+            received = "select restart_lsn >= %s from pg_replication_slots where slot_name = %s"
+            while (row := connection.execute(received, (switched and switched[0], slot)).fetchone()) and not row[
+                0
+            ]:
                 time.sleep(0.1)
 
     def copy_archive(self, destination: Path) -> None:
