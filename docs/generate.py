@@ -87,7 +87,7 @@ def commands_page() -> str:
         "question, `--json`.\n"
     ]
     for path, command in _commands(main, ["wedsync"]):
-        context = click.Context(command, info_name=" ".join(path))
+        context = click.Context(command, info_name=" ".join(path), help_option_names=["-h", "--help"])
         parts.append(f"## {' '.join(path)}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

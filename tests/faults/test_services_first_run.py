@@ -14,6 +14,7 @@ from support.commands import CommandLine, command_line
 from support.events import eventually
 from support.ports import free_port
 from support.small_disk import is_possible, run_on_small_disk
+from wedsync.process import is_alive
 
 
 @pytest.fixture
@@ -54,7 +55,10 @@ async def test_a_first_run_that_is_killed_at_any_step_is_completed_by_the_next(c
     said = commands.said("up")
     for step in STEPS:
         pid = commands.spawn("up", "--detach", *commands.ports)
-        await eventually(lambda step=step: step in said.read_text(), within_s=60, what=step)
+        await eventually(
+            lambda step=step, pid=pid: step in said.read_text() or not is_alive(pid), within_s=60, what=step
+        )
+        assert step in said.read_text(), said.read_text()
         os.kill(pid, signal.SIGKILL)
         await ended(pid)
         said.unlink()

@@ -9,13 +9,14 @@ from wedsync.app.keys import ensure_keys
 from wedsync.app.platform import Platform
 from wedsync.backup import BackupKind, Catalogue, RunReason
 from wedsync.cluster import ServerState, capabilities, examine, initialise_cluster
-from wedsync.errors import CannotConnect, DataDirectoryProblem, WedsyncError
+from wedsync.errors import Busy, CannotConnect, DataDirectoryProblem, WedsyncError
 from wedsync.migrations import status as migration_status
 from wedsync.migrations import up as migrate_up
 from wedsync.recovery import JournalEntry
 from wedsync.state import as_text
 
 _START = timedelta(minutes=10)
+_OTHER_BACKUP_ENDS = timedelta(minutes=10)
 _FIRST_RUN = "first_run"
 
 
@@ -122,8 +123,19 @@ class Preparation:
         """Take the first backup; the second region may be out of reach today: the keeper tries again."""
         if catalogue.of_repo(repo):
             return "there already"
+        runs, clock = self._platform.backup_runs, self._platform.clock
+        until = clock.now() + _OTHER_BACKUP_ENDS
         try:
-            backup = await self._platform.backup_runs.take(BackupKind.FULL, repo=repo, reason=RunReason.FIRST)
+            while True:
+                try:
+                    backup = await runs.take(BackupKind.FULL, repo=repo, reason=RunReason.FIRST)
+                    break
+                except Busy:  # such as the engine's own process, which outlived an earlier call that was killed
+                    if clock.now() > until:
+                        raise
+                await clock.sleep(timedelta(seconds=1))
+                if (await runs.refresh()).of_repo(repo):
+                    return "there already, begun by an earlier call"
         except WedsyncError as error:
             if repo == self._platform.pgbackrest.repos[0]:
                 raise

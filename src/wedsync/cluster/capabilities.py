@@ -18,17 +18,10 @@ OLDEST = 15
 SAFE_MINORS = {15: 14, 16: 10, 17: 6, 18: 0}
 """Oldest minor release of each major version without known holes (release of 14 August 2025)."""
 _SETTINGS = (
-    *(
-        "wal_level",
-        "archive_mode",
-        "archive_timeout",
-        "archive_command",
-        "archive_library",
-        "data_checksums",
-        "data_directory",
-    ),
-    *("track_commit_timestamp", "shared_preload_libraries", "password_encryption", "max_replication_slots"),
-    *("max_wal_senders", "ssl", "ssl_min_protocol_version", "fsync", "full_page_writes", "server_encoding"),
+    *("wal_level", "archive_mode", "archive_timeout", "archive_command", "archive_library"),
+    *("data_checksums", "data_directory", "track_commit_timestamp", "shared_preload_libraries"),
+    *("password_encryption", "max_replication_slots", "max_wal_senders", "ssl", "ssl_min_protocol_version"),
+    *("fsync", "full_page_writes", "server_encoding"),
 )
 _PREDEFINED = ("pg_monitor", "pg_read_all_settings", "pg_read_all_stats", "pg_checkpoint")
 _BACKUP_CALLS = (
