@@ -13,7 +13,7 @@ from time import monotonic
 
 from wedsync.errors import EngineMissing, ProgramFailed, ProgramTimedOut
 
-_KEPT_BYTES = 16 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
 _GRACE_S = 5.0
 
 
@@ -51,9 +51,9 @@ async def run(
 ) -> Finished:
     """Run `command` (an argument list, never a shell line) and give how it ended.
 
-    `on_line` sees each line of standard output as it comes. Past `deadline` the program's whole process
-    group gets SIGTERM, five seconds later SIGKILL, and `ProgramTimedOut` is raised; the same happens,
-    without the error, when the caller is cancelled. A program that is not there is `EngineMissing`.
+    The output is kept whole. `on_line` sees each line of standard output as it comes. Past `deadline`
+    the program's whole process group gets SIGTERM, five seconds later SIGKILL, and `ProgramTimedOut` is
+    raised; the same happens, without the error, when the caller is cancelled. A program that is not there is `EngineMissing`.
     The environment is exactly `env` when one is given.
     """
     words = [str(word) for word in command]
@@ -69,7 +69,7 @@ async def run(
             cwd=cwd,
             start_new_session=True,
             preexec_fn=(lambda: os.nice(nice) and None) if nice else None,
-            limit=_KEPT_BYTES,
+            limit=_CHUNK_BYTES,
         )
     except FileNotFoundError as error:
         raise EngineMissing(
@@ -77,18 +77,6 @@ async def run(
         ) from error
     except PermissionError as error:
         raise EngineMissing(f"{program} cannot be run by this user", detail=words[0]) from error
-
-    async def read_lines(stream: asyncio.StreamReader, report: Callable[[str], None] | None) -> str:
-        kept: list[str] = []
-        size_bytes = 0
-        async for raw in stream:
-            line = raw.decode(errors="replace")
-            size_bytes += len(raw)
-            if size_bytes <= _KEPT_BYTES:
-                kept.append(line)
-            if report is not None:
-                report(line.rstrip("\n"))
-        return "".join(kept)
 
     async def feed() -> None:
         if stdin is not None and process.stdin is not None:
@@ -102,7 +90,7 @@ async def run(
     try:
         async with asyncio.timeout(deadline.total_seconds()):
             stdout, stderr, _ = await asyncio.gather(
-                read_lines(process.stdout, on_line), read_lines(process.stderr, None), feed()
+                _read(process.stdout, on_line), _read(process.stderr, None), feed()
             )
             exit_status = await process.wait()
     except TimeoutError as error:
@@ -116,6 +104,24 @@ async def run(
     return Finished(
         program=program, exit_status=exit_status, stdout=stdout, stderr=stderr, took_s=monotonic() - started
     )
+
+
+async def _read(stream: asyncio.StreamReader, report: Callable[[str], None] | None) -> str:
+    """All that a stream says, however long it or one of its lines is; `report` sees each line as it ends."""
+    kept: list[bytes] = []
+    line: list[bytes] = []
+    while chunk := await stream.read(_CHUNK_BYTES):
+        kept.append(chunk)
+        if report is None:
+            continue
+        *ended, rest = chunk.split(b"\n")
+        for end in ended:
+            report(b"".join([*line, end]).decode(errors="replace"))
+            line.clear()
+        line.append(rest)
+    if report is not None and any(line):
+        report(b"".join(line).decode(errors="replace"))
+    return b"".join(kept).decode(errors="replace")
 
 
 async def _stop_group(process: asyncio.subprocess.Process) -> None:
