@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wedsync.config import Environment, Home, LoadedConfig, Profile, RepositoryKind, default_home, load_config
-from wedsync.config.load import format_duration, parse_duration
+from wedsync.config.load import format_duration, format_value, parse_duration
 from wedsync.errors import ConfigProblem
 
 milliseconds = st.integers(min_value=0, max_value=200 * 365 * 86_400_000).map(
@@ -226,11 +226,32 @@ def test_a_mistake_in_a_variable_is_named_with_the_variable(
     assert [word for word in words if word not in said] == [], said
 
 
-def test_a_mistake_never_repeats_a_password(home: Home) -> None:
-    text = "[database]\ndsn = 'postgresql://u:hunter2@h/db'\nport = 1\n"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[database]\ndsn = 'postgresql://u:hunter2@h/db'\nport = 1\n",
+        "[database]\ndns = 'postgresql://u:hunter2@h/db'\n",
+    ],
+)
+def test_a_mistake_never_repeats_a_password(home: Home, text: str) -> None:
     with pytest.raises(ConfigProblem) as caught:
         load(home, text)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("postgresql://u:hunter2@h/db", "postgresql://u:***@h/db"),
+        ("host=h password='hunter2 x' user=u", "host=h password=*** user=u"),
+        ("postgresql://h/db?password=hunter2&user=u", "postgresql://h/db?password=***&user=u"),
+        ({"primary_conninfo": "host=h password=hunter2"}, "primary_conninfo = host=h password=***"),
+        ({"s3-key-secret": "hunter2", "s3-bucket": "b"}, "s3-key-secret = ***, s3-bucket = b"),
+        ({"s3-key-secret": "@s3"}, "s3-key-secret = @s3"),
+    ],
+)
+def test_a_value_is_shown_without_its_password(value: object, shown: str) -> None:
+    assert format_value(value) == shown
 
 
 def test_a_file_that_cannot_be_read_is_named(home: Home) -> None:

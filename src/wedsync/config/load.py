@@ -21,6 +21,9 @@ _NOT_SETTINGS = {"WEDSYNC_HOME"}
 _UNITS_S = {"ms": 0.001, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _FALSE = {"false", "0", "no"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)\s*")
+_PASSWORD_OF_URL = re.compile(r"(://[^\s/:@]*:)\S*@")
+_PASSWORD_WORD = re.compile(r"(password\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]+)")
+_NAME_OF_SECRET = re.compile(r"(secret|pass|passphrase|password|token|key)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +126,19 @@ def format_value(value: object) -> str:
         case timedelta():
             return format_duration(value)
         case dict():
-            return ", ".join(f"{key} = {item}" for key, item in cast("dict[str, str]", value).items()) or "none"
+            items = cast("dict[str, str]", value).items()
+            return ", ".join(f"{key} = {_item(key, item)}" for key, item in items) or "none"
         case str():
-            return re.sub(r"(://[^\s/:@]*:)\S*@|(password\s*=\s*)\S+", r"\1\2***@", value)
+            return _PASSWORD_OF_URL.sub(r"\1***@", _PASSWORD_WORD.sub(r"\1***", value))
         case _:
             return str(value)
+
+
+def _item(name: str, text: str) -> str:
+    """One entry of a table, its value hidden where the name says that it is a secret."""
+    if _NAME_OF_SECRET.search(name) and not text.startswith("@"):
+        return "***"
+    return format_value(text)
 
 
 def _leaves(section: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -187,7 +198,6 @@ def _flatten(
         else:
             raise ConfigProblem(
                 f"unknown setting {name!r} in {home.config_file}",
-                detail=f"its value is {value!r}",
                 hint="wedsync config show lists every setting",
             )
 
