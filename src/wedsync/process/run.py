@@ -51,10 +51,10 @@ async def run(
 ) -> Finished:
     """Run `command` (an argument list, never a shell line) and give how it ended.
 
-    The output is kept whole. `on_line` sees each line of standard output as it comes. Past `deadline`
-    the program's whole process group gets SIGTERM, five seconds later SIGKILL, and `ProgramTimedOut` is
-    raised; the same happens, without the error, when the caller is cancelled. A program that is not there is `EngineMissing`.
-    The environment is exactly `env` when one is given.
+    The output is kept whole. `on_line` sees each line of standard output as it comes. Past `deadline` the
+    program's whole process group gets SIGTERM, five seconds later SIGKILL, and `ProgramTimedOut` is raised;
+    the same happens, without the error, when the caller is cancelled. A program that is not there is
+    `EngineMissing`. The environment is exactly `env` when one is given.
     """
     words = [str(word) for word in command]
     program = Path(words[0]).name
