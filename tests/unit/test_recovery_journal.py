@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from wedsync.recovery import Journal, JournalEntry, Stage, WayBack
+from wedsync.recovery.journal import began, recovery_id
 from wedsync.recovery.replay import replay_words
 from wedsync.state import StateStore, open_state
 
@@ -116,3 +117,10 @@ def test_replay_says_how_long_it_takes_when_it_can(done_s: int, took_s: float, w
     said = replay_words(BEGAN, BEGAN + timedelta(seconds=done_s), target, took_s)
     assert said.startswith("replaying ")
     assert said.endswith(words) if words else "left" not in said
+
+
+def test_the_id_of_a_recovery_tells_when_it_began_without_the_journal() -> None:
+    now = datetime(2026, 6, 14, 10, 5, 30, 123456, tzinfo=UTC)
+    assert recovery_id(now) == "20260614T100530_123"
+    assert began(recovery_id(now)) == now.replace(microsecond=0)
+    assert began("lost+found") is None

@@ -52,6 +52,9 @@ async def begin_timeline(server: Server, timelines: TimelineBook, *, live_from: 
     if place is None:
         raise RecoveryFailed("the server does not say on which timeline it is", hint="run the command again")
     timeline = timeline_of(place.segment)
+    # A clock that was ahead and was put right must not make an older timeline the newer one.
+    known = timelines.of_system(place.system_id).values()
+    live_from = max([live_from, *(item.live_from for item in known if item.timeline < timeline)])
     with suppress(FileNotFoundError):  # archived and gone: the book learns it from the archive
         text = (server.home.pgdata / "pg_wal" / f"{timeline:08X}.history").read_text()
         history = read_timeline_history(text)

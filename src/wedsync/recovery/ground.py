@@ -13,7 +13,6 @@ from wedsync.backup import (
     Surveyor,
     Timeline,
     TimelineBook,
-    live_at,
     read_timeline_history,
     timeline_of,
 )
@@ -120,7 +119,7 @@ class Scout:
             survey=survey,
             system_id=newest.system_id,
             timelines=timelines,
-            live=live_at(now, timelines) or newest.timeline,
+            live=max(timelines, default=newest.timeline),  # their numbers only grow; the clock may have been wrong
             running=own
             and not any(item.is_deleted for item in local)
             and server_state(self._server) is ServerState.RUNNING

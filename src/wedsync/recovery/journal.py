@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -65,6 +65,22 @@ def point_name(recovery: str) -> str:
     return f"wedsync_before_{recovery}"
 
 
+_ID = "%Y%m%dT%H%M%S"
+
+
+def recovery_id(now: datetime) -> str:
+    """The id of a recovery that begins now; ids sort by time."""
+    return f"{now.astimezone(UTC):{_ID}}_{now.microsecond // 1000:03d}"
+
+
+def began(recovery: str) -> datetime | None:
+    """When the recovery with this id began, also one that the journal has forgotten; `None`: it is no id."""
+    try:
+        return datetime.strptime(recovery.partition("_")[0], _ID).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 class Journal:
     """The table `recoveries` of the state file."""
 
@@ -115,16 +131,13 @@ class Journal:
 
     def unfinished(self) -> JournalEntry | None:
         """The recovery that was begun and did not end; there is one at the most."""
-        row = self._state.row(
-            "select * from recoveries where outcome = 'running' order by started_at desc limit 1"
-        )
+        row = self._state.row("select * from recoveries where outcome = 'running' order by rowid desc limit 1")
         return _entry(row) if row is not None else None
 
     def last_done(self) -> JournalEntry | None:
         """The newest recovery that ended well and can be undone."""
         row = self._state.row(
-            "select * from recoveries where outcome = 'done' and undo is not null"
-            " order by finished_at desc limit 1"
+            "select * from recoveries where outcome = 'done' and undo is not null order by rowid desc limit 1"
         )
         return _entry(row) if row is not None else None
 

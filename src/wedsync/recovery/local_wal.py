@@ -11,15 +11,11 @@ import tempfile
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
-from wedsync.backup import Commit, contiguous_spans, is_segment_name, number_of, read_commits, timeline_of
+from wedsync.backup import Commit, contiguous_spans, dump_commits, is_segment_name, number_of, read_commits, timeline_of
 from wedsync.cluster import Engine
 from wedsync.database import SEGMENT_BYTES
-from wedsync.process import run
-
-_DUMP = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +86,13 @@ def held_open(segments: Collection[LocalSegment], directory: Path) -> Generator[
         handles = {segment.name: stack.enter_context(segment.source.open("rb")) for segment in deleted}
         if deleted:
             keep(deleted, directory)
-        yield
-        for name, handle in handles.items():
-            with (directory / name).open("r+b") as copy:  # over the first copy: needs no new space
-                shutil.copyfileobj(handle, copy)
-                os.fsync(copy.fileno())
+        try:
+            yield
+        finally:  # also when the wait for the server's end was interrupted: it was told to end already
+            for name, handle in handles.items():
+                with (directory / name).open("r+b") as copy:  # over the first copy: needs no new space
+                    shutil.copyfileobj(handle, copy)
+                    os.fsync(copy.fileno())
 
 
 async def commits_in(engine: Engine, segments: Sequence[LocalSegment]) -> list[Commit]:
@@ -105,12 +103,8 @@ async def commits_in(engine: Engine, segments: Sequence[LocalSegment]) -> list[C
         with tempfile.TemporaryDirectory(prefix="wedsync-wal-") as scratch:
             for name in span.names():
                 (Path(scratch) / name).symlink_to(places[name])
-            finished = await run(
-                [engine.program("pg_waldump"), "--rmgr=Transaction", "--path", scratch, span.first, span.last],
-                deadline=_DUMP,
-                env=engine.environment | {"TZ": "UTC"},
-            )
-        commits += read_commits(finished.stdout.splitlines())
+            dump = await dump_commits(engine, ["--path", scratch, span.first, span.last])
+        commits += read_commits(dump.stdout.splitlines())
     return commits
 
 

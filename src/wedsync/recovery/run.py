@@ -27,7 +27,7 @@ from wedsync.recovery.aftercare import begin_timeline, write_checkpoint
 from wedsync.recovery.forecast import Phase
 from wedsync.recovery.ground import Ground, Scout, was_promoted
 from wedsync.recovery.history import read_history, record_phases
-from wedsync.recovery.journal import Journal, JournalEntry, Stage, WayBack, point_name
+from wedsync.recovery.journal import Journal, JournalEntry, Stage, WayBack, began, point_name, recovery_id
 from wedsync.recovery.kept import Kept, put_back
 from wedsync.recovery.leftovers import end_restores, forget_fetched
 from wedsync.recovery.local_wal import LocalSegment
@@ -154,14 +154,14 @@ class Recoverer:
     def tidy_kept(self) -> list[str]:
         """Remove what was put aside for recoveries that lie outside the recovery window; their ids."""
         since = self._clock.now() - self._pgbackrest.config.recovery_window
-        entries = (self.journal.find(recovery) for recovery in self._kept.recoveries())
         newest = self.journal.last_done()
-        needed = {
-            entry.id
-            for entry in entries
-            if entry is not None and (entry.started_at >= since or entry.outcome == "running")
-        }
-        return self._kept.tidy(needed | ({newest.id} if newest is not None else set()))
+        needed = {newest.id} if newest is not None else set[str]()
+        for recovery in self._kept.recoveries():
+            entry = self.journal.find(recovery)
+            began_at = entry.started_at if entry is not None else began(recovery)
+            if began_at is None or began_at >= since or (entry is not None and entry.outcome == "running"):
+                needed.add(recovery)
+        return self._kept.tidy(needed)
 
     async def _no_backups(self, plan: RecoveryPlan, report: Report) -> FileLock:
         """The lock of the backups, as soon as a running one ends."""
@@ -219,7 +219,7 @@ class Recoverer:
     def _begin(self, plan: RecoveryPlan) -> JournalEntry:
         now = self._clock.now()
         entry = JournalEntry(
-            id=f"{now:%Y%m%dT%H%M%S}_{now.microsecond // 1000:03d}",
+            id=recovery_id(now),
             target=plan.asked,
             target_at=plan.target_at,
             stage=Stage.PLANNED,

@@ -6,7 +6,9 @@ select pg_is_in_recovery() as in_recovery,
        pg_last_wal_replay_lsn()::text as lsn;
 
 -- name: promote
-select pg_promote(true, %(wait_s)s);
+-- Gives the pid of the process that replays, which has to notice.
+with told as (select pg_promote(false))
+select pid from pg_stat_activity, told where backend_type = 'startup';
 
 -- name: mark_present
 -- A named place in the WAL that undo goes back to, and the segment it is in.
