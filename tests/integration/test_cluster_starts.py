@@ -72,7 +72,7 @@ async def test_a_cluster_can_sort_by_code_point_instead(engine: Engine, home: Ho
 
 
 async def test_what_an_interrupted_initdb_left_is_thrown_away(engine: Engine, home: Home) -> None:
-    left = home.root / "pgdata.new"
+    left = home.root / "pgdata.new.1"
     left.mkdir()
     (left / "PG_VERSION").write_text("15")
     assert await initialise_cluster(engine=engine, home=home, config=small_config(), durable=False)

@@ -1,9 +1,12 @@
 """Make a cluster: initdb beside its place, then one rename."""
 
+import os
 import shutil
+import signal
+from contextlib import suppress
 from datetime import timedelta
 
-from wedsync.cluster.datadir import version_of
+from wedsync.cluster.datadir import processes_in, version_of
 from wedsync.cluster.engine import Engine
 from wedsync.cluster.secrets import sync_directory
 from wedsync.config import Config, Home, LocaleProvider
@@ -15,6 +18,7 @@ _INCLUDE = """
 include 'wedsync.conf'
 """
 _DEADLINE = timedelta(minutes=5)
+_DRAFT = "pgdata.new."
 
 
 async def initialise_cluster(*, engine: Engine, home: Home, config: Config, durable: bool = True) -> bool:
@@ -32,9 +36,8 @@ async def initialise_cluster(*, engine: Engine, home: Home, config: Config, dura
             detail=f"{home.pgdata} is not empty and has no PG_VERSION",
             hint="move it away, or take the cluster back: wedsync recover run --to latest",
         )
-    draft = home.pgdata.with_name("pgdata.new")
-    if draft.exists():
-        shutil.rmtree(draft)
+    _remove_drafts(home)
+    draft = home.root / f"{_DRAFT}{os.getpid()}"
     home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         finished = await run(
@@ -72,7 +75,17 @@ async def initialise_cluster(*, engine: Engine, home: Home, config: Config, dura
         sync_directory(draft)
     draft.rename(home.pgdata)
     sync_directory(home.root)
+    _remove_drafts(home)
     return True
+
+
+def _remove_drafts(home: Home) -> None:
+    """Remove what earlier attempts left; an initdb that outlived its caller ends when its server is gone."""
+    for draft in home.root.glob(f"{_DRAFT}*"):
+        for pid in processes_in(draft):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _locale_options(config: Config) -> list[str]:
