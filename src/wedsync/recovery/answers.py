@@ -28,6 +28,11 @@ def notes(ground: Ground, *, repo: int, timeline: int, ends_at: datetime | None)
     return found
 
 
+def tail_is_gone(last_segment: str) -> str:
+    """The note that an undo cannot reach the very end of the state before."""
+    return f"WAL behind {last_segment} was not archived and is not here any more: what it held stays lost"
+
+
 def future(wanted: datetime, now: datetime) -> TargetUnreachable:
     """The refusal of a moment that has not come yet."""
     return TargetUnreachable(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from wedsync.database import Lsn
 from wedsync.state import StateStore, as_moment, as_text
 
 
@@ -42,6 +43,8 @@ class WayBack:
     name: str | None
     at: datetime
     kept_segments: tuple[str, ...]
+    end: Lsn | None = None
+    """Where the last record begins that the server is known to have written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +164,7 @@ def _encode(way_back: WayBack | None) -> str | None:
             "name": way_back.name,
             "at": as_text(way_back.at),
             "kept_segments": list(way_back.kept_segments),
+            "end": str(way_back.end) if way_back.end is not None else None,
         }
     )
 
@@ -182,6 +186,7 @@ def _entry(row: Any) -> JournalEntry:
             name=undo["name"],
             at=as_moment(undo["at"]),
             kept_segments=tuple(undo["kept_segments"]),
+            end=Lsn.parse(undo["end"]) if undo.get("end") else None,
         )
         if undo
         else None,

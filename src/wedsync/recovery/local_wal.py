@@ -13,7 +13,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from wedsync.backup import Commit, contiguous_spans, dump_commits, is_segment_name, number_of, read_commits, timeline_of
+from wedsync.backup import (
+    Commit,
+    contiguous_spans,
+    dump_commits,
+    is_segment_name,
+    number_of,
+    read_commits,
+    timeline_of,
+)
 from wedsync.cluster import Engine
 from wedsync.database import SEGMENT_BYTES
 
@@ -47,12 +55,6 @@ def local_segments(pgdata: Path, *, postmaster: int | None, archived: Collection
     return [
         LocalSegment(name=name, source=source) for name, source in sorted(found.items()) if name not in archived
     ]
-
-
-def archived_by_server(pgdata: Path) -> set[str]:
-    """The segments in `pg_wal` that PostgreSQL notes as archived (in every repository)."""
-    notes = pgdata / "pg_wal/archive_status"
-    return {path.stem for path in notes.glob("*.done")} if notes.is_dir() else set()
 
 
 def keep(segments: Collection[LocalSegment], directory: Path) -> list[str]:

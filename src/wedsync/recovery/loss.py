@@ -131,7 +131,12 @@ class LossCounter:
     ) -> tuple[int, datetime | None, datetime | None, bool]:
         """Commits of the cut in one segment, the first and last moment, and whether none can be before it."""
         name = segment_name(cut.timeline, number)
-        known = await self._commits.commit_times(name, repo=archive.repo, system_id=archive.system_id)
+        known = await self._commits.commit_times(
+            name,
+            repo=archive.repo,
+            system_id=archive.system_id,
+            last=segment_name(cut.timeline, number + 1) not in archive.segments,
+        )
         if known.first_at is None or known.last_at is None:
             return 0, None, None, False
         if cut.after is not None and known.last_at <= cut.after:

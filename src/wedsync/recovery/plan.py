@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from wedsync.backup import Backup, RestoreTarget
+from wedsync.database import Lsn
 from wedsync.recovery.forecast import Forecast
 
 
@@ -45,6 +46,8 @@ class RecoveryPlan:
     """Whether WAL may be needed that is on this machine only."""
     loss: Loss
     forecast: Forecast
+    ends_behind: Lsn | None = None
+    """A record that replay to the end of a timeline must have read; `None` where that is not known before."""
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Find the way to a moment: which repository, backup, timeline and WAL, and what would be lost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from wedsync.backup import (
@@ -16,12 +16,13 @@ from wedsync.backup import (
     leads_to,
     lineage,
     live_at,
+    number_at,
     number_of,
     timeline_of,
 )
 from wedsync.database import Lsn
 from wedsync.errors import SegmentUnreadable, TargetUnreachable
-from wedsync.recovery.answers import future, notes, unreachable
+from wedsync.recovery.answers import future, notes, tail_is_gone, unreachable
 from wedsync.recovery.forecast import forecast
 from wedsync.recovery.ground import Ground
 from wedsync.recovery.journal import JournalEntry
@@ -107,16 +108,14 @@ class Planner:
                 )
                 if route is None:
                     continue
-                named = way_back.name is not None and names[-1] in archive.sizes
-                target = RestoreTarget(
-                    kind=TargetKind.NAME if named else TargetKind.DEFAULT,
-                    name=way_back.name if named else None,
-                    timeline=way_back.timeline,
-                    action=TargetAction.PAUSE if named else TargetAction.PROMOTE,
-                )
+                # Not to the restore point: commits may lie between it and the stop of the server.
+                target = RestoreTarget(timeline=way_back.timeline)
                 stop = Stop(target=target, timeline=way_back.timeline, last_segment=names[-1])
                 way = _Way(archive=archive, stop=stop, route=route)
-                return await self._plan(ground, way, wanted=way_back.at, asked="undo", undoes=recovery.id)
+                plan = await self._plan(ground, way, wanted=way_back.at, asked="undo", undoes=recovery.id)
+                if way_back.end is None or number_at(way_back.end) <= number_of(names[-1]):
+                    return replace(plan, ends_behind=way_back.end)
+                return replace(plan, notes=(*plan.notes, tail_is_gone(names[-1])))
         raise TargetUnreachable(
             "the state before the last recovery cannot be restored any more",
             detail=f"timeline {way_back.timeline}, as it was at {way_back.at.isoformat(timespec='seconds')}",
@@ -261,7 +260,7 @@ class Planner:
         """The first segment from `first` on that has commits, and its last commit; `None` before `end`."""
         for index in range(first, end):
             segment = await self._commits.commit_times(
-                names[index], repo=archive.repo, system_id=archive.system_id
+                names[index], repo=archive.repo, system_id=archive.system_id, last=index == len(names) - 1
             )
             if segment.last_at is not None:
                 return index, segment.last_at
@@ -291,7 +290,7 @@ class Planner:
         archive, stop, route = way.archive, way.stop, way.route
         wal_bytes = sum(archive.sizes.get(name, 0) for name in route.segments)
         target_at = stop.last_commit_at if stop.falls_short and stop.last_commit_at is not None else wanted
-        to_its_end = stop.target.kind in {TargetKind.DEFAULT, TargetKind.NAME}
+        to_its_end = stop.target.kind is TargetKind.DEFAULT
         return RecoveryPlan(
             asked=asked,
             target_at=target_at,

@@ -1,10 +1,7 @@
 """Watch a server replay WAL up to its target, tell how far it is, and let it take writes again."""
 
 import asyncio
-import os
-import signal
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -83,44 +80,21 @@ async def promote(server: Server) -> None:
 
     A promotion by function ends recovery with a record in the WAL; `recovery_target_action = promote` would
     write a whole checkpoint first, which costs seconds on a large cluster (measured:
-    docs/explanation/recovery.md).
+    docs/explanation/recovery.md). A server paused at its target looks for the order once a second, and a signal
+    does not end its sleep before (tried; xlogrecovery.c, recoveryPausesHere).
     """
     started = monotonic()
     async with await server.target().connect() as connection:
-        row = await (await connection.execute(statements("recovery")["promote"])).fetchone()
-        with _waker(row[0] if row is not None else None) as wake:
-            while monotonic() - started < _PROMOTED.total_seconds():
-                position = await _ask(connection)
-                if position is not None and not position.in_recovery:
-                    return
-                wake()
-                await asyncio.sleep(_POLL_S)
+        await connection.execute(statements("recovery")["promote"])
+        while monotonic() - started < _PROMOTED.total_seconds():
+            position = await _ask(connection)
+            if position is not None and not position.in_recovery:
+                return
+            await asyncio.sleep(_POLL_S)
     raise RecoveryFailed(
         f"the server did not take writes within {_PROMOTED.total_seconds():.0f} s of being told to",
         hint=f"its log is in {server.home.log}; run the same command again to go on",
     )
-
-
-@contextmanager
-def _waker(startup: int | None) -> Generator[Callable[[], None]]:
-    """A call that makes the process that replays look at once whether it was told to end.
-
-    Paused at a target, it looks once a second (xlogrecovery.c, recoveryPausesHere). SIGUSR1 without a reason
-    in shared memory only ends its sleep; the handle makes sure that nobody else gets the signal.
-    """
-    with ExitStack() as stack:
-        handle: int | None = None
-        if startup is not None:
-            with suppress(ProcessLookupError):
-                handle = os.pidfd_open(startup)
-                stack.callback(os.close, handle)
-
-        def wake() -> None:
-            if handle is not None:
-                with suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(handle, signal.SIGUSR1)
-
-        yield wake
 
 
 async def _position(server: Server) -> ReplayPosition | None:

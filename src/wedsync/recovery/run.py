@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
@@ -12,6 +13,7 @@ import msgspec
 from wedsync.backup import PgBackRest, Surveyor, TargetKind, TimelineBook, lineage, number_of, timeline_of
 from wedsync.clock import Clock
 from wedsync.cluster import Server
+from wedsync.database import Lsn
 from wedsync.errors import (
     Busy,
     DiskFull,
@@ -24,6 +26,7 @@ from wedsync.errors import (
 from wedsync.events import Event, observe
 from wedsync.process import FileLock
 from wedsync.recovery.aftercare import begin_timeline, write_checkpoint
+from wedsync.recovery.ending import fork_of, require_end
 from wedsync.recovery.forecast import Phase
 from wedsync.recovery.ground import Ground, Scout, was_promoted
 from wedsync.recovery.history import read_history, record_phases
@@ -187,6 +190,8 @@ class Recoverer:
         if entry is not None and self._came_through(entry):
             report(Phase.CONFIRM, "an earlier recovery was all but done: finishing it")
             await self._start(report)
+            if entry.stage is Stage.REPLAYING:
+                await self._require_end(entry)
             finished = await self._finish(entry, stopwatch, None, report)
             if entry.target == plan.asked:
                 return finished
@@ -246,6 +251,7 @@ class Recoverer:
                 self._kept,
                 recovery=entry.id,
                 repo=plan.repo,
+                archived=await self._archived(plan.base.system_id),
                 clock=self._clock,
                 stopwatch=stopwatch,
                 report=report,
@@ -260,8 +266,18 @@ class Recoverer:
             name=secured.name,
             at=secured.at,
             kept_segments=secured.kept_segments,
+            end=secured.end,
         )
         return self.journal.reach(replace(entry, way_back=way_back), Stage.STOPPED)
+
+    async def _archived(self, system_id: str) -> set[str]:
+        """The segments of this cluster that a repository holds now; what one holds that cannot be read counts as missing."""
+        names: set[str] = set()
+        for repo in self._pgbackrest.repos:
+            with suppress(WedsyncError):
+                archives = await self._pgbackrest.archives(repo)
+                names |= {name for item in archives if item.system_id == system_id for name in item.segments}
+        return names
 
     async def _restore(
         self, plan: RecoveryPlan, entry: JournalEntry, stopwatch: Stopwatch, report: Report
@@ -334,6 +350,8 @@ class Recoverer:
     ) -> tuple[JournalEntry, Reached]:
         """Replay to the target and let the server take writes."""
         with stopwatch.time(Phase.REPLAY):
+            ends_behind = _ends_behind(plan, entry)
+            entry = replace(entry, plan=entry.plan | {"ends_behind": str(ends_behind) if ends_behind else None})
             entry = self.journal.reach(self._live_from_now(entry), Stage.REPLAYING)
             report(Phase.REPLAY, f"replaying WAL: {plan.wal_segments} segments")
             await self._start(report)
@@ -363,7 +381,21 @@ class Recoverer:
             if not reached.by_itself:
                 entry = self.journal.reach(self._live_from_now(entry), Stage.REPLAYING)
                 await promote(self._server)
+            else:
+                await self._require_end(entry)
             return self.journal.reach(entry, Stage.PROMOTED), reached
+
+    async def _require_end(self, entry: JournalEntry) -> None:
+        """Raise `RecoveryFailed`, with the server stopped, if it took writes before the end of the WAL."""
+        ends_behind = entry.plan.get("ends_behind")
+        if ends_behind is None:
+            return
+        try:
+            require_end(await fork_of(self._server), Lsn.parse(ends_behind))
+        except RecoveryFailed:
+            self.journal.reach(entry, Stage.RESTORING)  # first of all: whoever goes on restores it again
+            await self._server.stop("fast")
+            raise
 
     def _live_from_now(self, entry: JournalEntry) -> JournalEntry:
         """Note when the new timeline begins, before it does: no commit on it may be older than that."""
@@ -436,6 +468,15 @@ class Recoverer:
         except (WedsyncError, TimeoutError) as error:
             told = error.in_one_line() if isinstance(error, WedsyncError) else "the archive is too slow"
             observe(KeptNotArchived(recovery=entry.id, message=told))
+
+
+def _ends_behind(plan: RecoveryPlan, entry: JournalEntry) -> Lsn | None:
+    """The record that replay must have read where it goes to the end of a timeline, if one is known."""
+    if plan.restore_target.kind is not TargetKind.DEFAULT:
+        return None
+    if plan.undoes is None and entry.way_back is not None and entry.way_back.timeline == plan.timeline:
+        return entry.way_back.end
+    return plan.ends_behind
 
 
 def _repo(entry: JournalEntry) -> int:

@@ -1,7 +1,8 @@
 """Secure the state that a recovery is about to replace, so that it can be taken back; then stop the server."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -10,15 +11,16 @@ from psycopg import AsyncConnection
 from psycopg import Error as DatabaseError
 from psycopg.rows import TupleRow, class_row
 
-from wedsync.backup import PgBackRest, timeline_of
+from wedsync.backup import PgBackRest, number_at, number_of, timeline_of
 from wedsync.clock import Clock
-from wedsync.cluster import Server, ServerState
-from wedsync.errors import CannotConnect, DiskFull
+from wedsync.cluster import Server, ServerState, read_control
+from wedsync.database import Lsn
+from wedsync.errors import CannotConnect, DataDirectoryProblem, DiskFull
 from wedsync.recovery.forecast import Phase
 from wedsync.recovery.ground import server_state
 from wedsync.recovery.journal import point_name
 from wedsync.recovery.kept import Kept
-from wedsync.recovery.local_wal import LocalSegment, archived_by_server, held_open, keep, local_segments
+from wedsync.recovery.local_wal import LocalSegment, commits_in, held_open, keep, local_segments
 from wedsync.recovery.stopwatch import Stopwatch
 from wedsync.sql import statements
 
@@ -49,6 +51,8 @@ class Secured:
     timeline: int | None
     """`None`: no server said so, and no WAL of it is left here."""
     kept_segments: tuple[str, ...]
+    end: Lsn | None
+    """Where the last record begins that is known to have been written, and is archived or kept."""
 
 
 async def secure_and_stop(
@@ -58,18 +62,20 @@ async def secure_and_stop(
     *,
     recovery: str,
     repo: int,
+    archived: Collection[str],
     clock: Clock,
     stopwatch: Stopwatch,
     report: Report,
 ) -> Secured:
     """Mark and archive the present state, stop the server, put the WAL aside that is only here.
 
-    A server that has lost its data directory is asked nothing: the next new file would end it, and its open
-    segments would be gone. A full disk is `DiskFull`, raised before anything was stopped.
+    `archived` are the segments that the repositories really hold: what PostgreSQL notes as archived may have
+    been lost there since. A server that has lost its data directory is asked nothing: the next new file would
+    end it, and its open segments would be gone. A full disk is `DiskFull`: nothing was replaced yet.
     """
     directory, at, point = kept.of(recovery), clock.now(), None
     with stopwatch.time(Phase.SECURE):
-        deleted = [segment for segment in _local(server) if segment.is_deleted]
+        deleted = [segment for segment in _local(server, archived) if segment.is_deleted]
         if not deleted and server_state(server) is ServerState.RUNNING:
             report(Phase.SECURE, "marking the present state, so that it can be taken back")
             point = await _mark_and_archive(server, pgbackrest, point_name(recovery), repo=repo, report=report)
@@ -77,7 +83,7 @@ async def secure_and_stop(
         with held_open(deleted, directory):
             await stop(server, stopwatch, report)
         with stopwatch.time(Phase.SECURE):
-            names = {*keep(_local(server), directory), *kept.segments_of(recovery)}
+            names = {*keep(_local(server, archived), directory), *kept.segments_of(recovery)}
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -88,12 +94,27 @@ async def secure_and_stop(
         ) from error
     timelines = [timeline_of(name) for name in names]
     timeline = timeline_of(point.segment) if point is not None else max(timelines, default=None)
+    tail = [segment for segment in kept.segments() if segment.name in names]
     return Secured(
         at=point.at if point is not None else at,
         name=point_name(recovery) if point is not None else None,
         timeline=timeline,
         kept_segments=tuple(sorted(name for name in names if timeline_of(name) == timeline)),
+        end=await _end(server, [segment for segment in tail if timeline_of(segment.name) == timeline]),
     )
+
+
+async def _end(server: Server, tail: Sequence[LocalSegment]) -> Lsn | None:
+    """The last record of the WAL in `tail` that is worth missing: the end of a clean stop, or the last commit."""
+    if (server.home.pgdata / "global/pg_control").exists():
+        with suppress(DataDirectoryProblem):
+            control = await read_control(server.engine, server.home.pgdata)
+            stopped = Lsn.parse(control["Latest checkpoint location"])
+            held = {number_of(segment.name) for segment in tail}
+            if control["Database cluster state"] == "shut down" and number_at(stopped) in held:
+                return stopped
+    commits = await commits_in(server.engine, tail)
+    return commits[-1].lsn if commits else None
 
 
 async def stop(server: Server, stopwatch: Stopwatch, report: Report) -> None:
@@ -104,9 +125,8 @@ async def stop(server: Server, stopwatch: Stopwatch, report: Report) -> None:
         await server.stop("fast")
 
 
-def _local(server: Server) -> list[LocalSegment]:
-    pgdata = server.home.pgdata
-    return local_segments(pgdata, postmaster=server.postmaster_pid(), archived=archived_by_server(pgdata))
+def _local(server: Server, archived: Collection[str]) -> list[LocalSegment]:
+    return local_segments(server.home.pgdata, postmaster=server.postmaster_pid(), archived=archived)
 
 
 async def _mark_and_archive(

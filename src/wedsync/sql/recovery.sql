@@ -6,9 +6,7 @@ select pg_is_in_recovery() as in_recovery,
        pg_last_wal_replay_lsn()::text as lsn;
 
 -- name: promote
--- Gives the pid of the process that replays, which has to notice.
-with told as (select pg_promote(false))
-select pid from pg_stat_activity, told where backend_type = 'startup';
+select pg_promote(false);
 
 -- name: mark_present
 -- A named place in the WAL that undo goes back to, and the segment it is in.
@@ -26,3 +24,7 @@ select (select system_identifier::text from pg_control_system()) as system_id,
 
 -- name: archiver
 select last_archived_wal, last_failed_wal, last_failed_time, last_archived_time from pg_stat_archiver;
+
+-- name: present_segment
+-- The segment that the server writes to: its name begins with the timeline.
+select pg_walfile_name(pg_current_wal_insert_lsn());
