@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from wedsync.backup.commits import Commit, reaches_into, read_commits
+from support.backup_values import archive, timeline
+from wedsync.backup import segment_name
+from wedsync.backup.commits import Commit, ends_early, reaches_into, read_commits
 from wedsync.backup.identity import crc32c, with_system_id
-from wedsync.backup.timelines import live_at, read_history
+from wedsync.backup.timelines import goes_on_behind, live_at, read_history
 from wedsync.database import SEGMENT_BYTES, Lsn
+from wedsync.process import Finished
 
 PRINTED = """first record is after 0/2000000, at 0/2000150, skipping over 336 bytes
 rmgr: Transaction len (rec/tot):   1093/  1093, tx:        724, lsn: 0/02950BF0, prev 0/02950B90, desc: \
@@ -61,3 +64,30 @@ def test_another_identity_gets_a_right_checksum() -> None:
     assert len(changed) == len(control)
     assert struct.unpack_from("<Q", changed)[0] == 42
     assert struct.unpack_from("<I", changed, len(body))[0] == crc32c(changed[: len(body)])
+
+
+@pytest.mark.parametrize(
+    ("exit_status", "said", "early"),
+    [
+        (0, "", False),
+        (1, "error in WAL record at 0/5000110: invalid record length at 0/5000148: wanted 24, got 0", True),
+        (1, "error in WAL record at 0/5000110: unexpected pageaddr 0/2002000 in log segment …", True),
+        (1, "could not find a valid record after 0/5000000", False),
+        (1, 'could not open file "000000010000000000000005": No such file or directory', False),
+    ],
+)
+def test_wal_that_stops_is_told_from_wal_that_cannot_be_read(exit_status: int, said: str, early: bool) -> None:
+    dump = Finished(
+        program="pg_waldump", exit_status=exit_status, stdout="", stderr=f"pg_waldump: error: {said}\n", took_s=0.1
+    )
+    assert ends_early(dump) is early
+
+
+def test_wal_goes_on_in_the_next_segment_or_on_a_child_timeline() -> None:
+    here = archive((1, 1, 5), (2, 7, 9))
+    known = {1: timeline(1), 2: timeline(2, parent=1, fork=7)}
+    assert goes_on_behind(segment_name(1, 4), here, {})
+    assert not goes_on_behind(segment_name(1, 5), here, {})
+    assert goes_on_behind(segment_name(1, 5), here, known)
+    assert not goes_on_behind(segment_name(1, 7), here, known)
+    assert not goes_on_behind(segment_name(2, 9), here, known)

@@ -1,6 +1,6 @@
 """Backups with pgBackRest: when, what is kept, what can be restored, whether it is whole."""
 
-from wedsync.backup.commits import Commit, CommitReader, read_commits
+from wedsync.backup.commits import Commit, CommitReader, dump_commits, read_commits
 from wedsync.backup.configuration import ClusterAccess, key_name, render_config, repositories
 from wedsync.backup.heartbeat import HeartbeatService, is_beat_due
 from wedsync.backup.model import (
@@ -79,6 +79,7 @@ __all__ = [
     "Window",
     "Windows",
     "contiguous_spans",
+    "dump_commits",
     "find_gaps",
     "is_beat_due",
     "is_segment_name",

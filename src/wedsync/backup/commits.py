@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,9 +10,10 @@ from pathlib import Path
 from wedsync.backup.model import SegmentCommits
 from wedsync.backup.pgbackrest import PgBackRest
 from wedsync.backup.wal import number_of, segment_name, timeline_of
+from wedsync.cluster import Engine
 from wedsync.database import SEGMENT_BYTES, Lsn
-from wedsync.errors import ProgramFailed, SegmentUnreadable
-from wedsync.process import run
+from wedsync.errors import SegmentUnreadable
+from wedsync.process import Finished, run
 from wedsync.state import StateStore, as_moment, as_text
 
 _PAGE_BYTES = 8192
@@ -22,6 +23,7 @@ _COMMIT = re.compile(
     r"len \(rec/tot\):\s*\d+/\s*(?P<size>\d+),.*? lsn: (?P<lsn>[0-9A-F]+/[0-9A-F]+),.*? "
     r"desc: COMMIT(?:_PREPARED)? (?:\d+: )?(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC"
 )
+_ENDS_EARLY = re.compile(r"error in WAL record at [0-9A-F]+/[0-9A-F]+: ")
 _SKIPPED = re.compile(r"first record is after \S+, at (?P<lsn>[0-9A-F]+/[0-9A-F]+), skipping over")
 
 
@@ -47,6 +49,23 @@ def read_commits(lines: Iterable[str]) -> list[Commit]:
     ]
 
 
+async def dump_commits(engine: Engine, words: Sequence[str]) -> Finished:
+    """What `pg_waldump` prints about transactions, for `read_commits`; not checked for its exit status."""
+    return await run(
+        [engine.program("pg_waldump"), "--rmgr=Transaction", *words],
+        deadline=_DUMP,
+        env=engine.environment | {"TZ": "UTC", "LC_ALL": "C"},
+    )
+
+
+def ends_early(dump: Finished) -> bool:
+    """Whether the WAL was read up to a place where no record follows: its end, or damage.
+
+    Both look alike to `pg_waldump`; only what comes behind the segment tells them apart.
+    """
+    return dump.exit_status != 0 and _ENDS_EARLY.search(dump.stderr) is not None
+
+
 def reaches_into(commit: Commit, boundary: Lsn) -> bool:
     """Whether a record that starts before `boundary` ends behind it (pages between have headers, too)."""
     pages = boundary.position // _PAGE_BYTES - commit.lsn.position // _PAGE_BYTES
@@ -61,15 +80,17 @@ class CommitReader:
         self._pgbackrest = pgbackrest
         self._state = state
 
-    async def commit_times(self, segment: str, *, repo: int, system_id: str) -> SegmentCommits:
+    async def commit_times(self, segment: str, *, repo: int, system_id: str, last: bool = False) -> SegmentCommits:
         """The commits whose record ends in `segment`.
 
-        Raises `SegmentUnreadable` if the repository does not have the segment, or cannot give it whole.
+        `last`: no WAL follows it, so it may end inside, as the segment does in which a server was stopped or
+        killed. Raises `SegmentUnreadable` if the repository does not have the segment, or cannot give it whole.
         """
         known = self._state.row(
             "select * from segment_commits where system_id = ? and segment = ?", (system_id, segment)
         )
-        if known is not None:
+        # What ends early in one repository may be damaged there, and whole in another.
+        if known is not None and known["ends_early_in"] in ({None, repo} if last else {None}):
             return SegmentCommits(
                 segment=segment,
                 commits=known["commits"],
@@ -77,10 +98,11 @@ class CommitReader:
                 last_at=as_moment(known["last_at"]) if known["last_at"] else None,
                 last_lsn=Lsn.parse(known["last_lsn"]) if known["last_lsn"] else None,
             )
-        found = await self._read(segment, repo=repo, system_id=system_id)
+        found, is_whole = await self._read(segment, repo=repo, system_id=system_id, last=last)
         self._state.write(
             "insert or replace into segment_commits"
-            " (system_id, segment, commits, first_at, last_at, last_lsn) values (?, ?, ?, ?, ?, ?)",
+            " (system_id, segment, commits, first_at, last_at, last_lsn, ends_early_in)"
+            " values (?, ?, ?, ?, ?, ?, ?)",
             (
                 system_id,
                 segment,
@@ -88,11 +110,13 @@ class CommitReader:
                 as_text(found.first_at) if found.first_at else None,
                 as_text(found.last_at) if found.last_at else None,
                 str(found.last_lsn) if found.last_lsn else None,
+                None if is_whole else repo,
             ),
         )
         return found
 
-    async def _read(self, segment: str, *, repo: int, system_id: str) -> SegmentCommits:
+    async def _read(self, segment: str, *, repo: int, system_id: str, last: bool) -> tuple[SegmentCommits, bool]:
+        """The commits, and whether the segment's WAL could be read to its end."""
         with tempfile.TemporaryDirectory(prefix="wal-", dir=self._pgbackrest.home.run) as scratch:
             directory = Path(scratch)
             if not await self._fetch(segment, directory, repo=repo, system_id=system_id):
@@ -100,7 +124,8 @@ class CommitReader:
                     f"repo{repo} does not have WAL segment {segment}",
                     hint="moments behind it can only be restored from a later backup",
                 )
-            text = await self._dump(segment, ["--path", str(directory), segment], repo=repo)
+            dump = await self._dump(segment, ["--path", str(directory), segment], repo=repo, last=last)
+            text = dump.stdout
             commits = read_commits(text.splitlines())
             skipped = _SKIPPED.search(text)
             if skipped is not None:
@@ -111,13 +136,14 @@ class CommitReader:
                     *commits,
                 ]
         times = [commit.at for commit in commits]
-        return SegmentCommits(
+        found = SegmentCommits(
             segment=segment,
             commits=len(commits),
             first_at=min(times, default=None),
             last_at=max(times, default=None),
             last_lsn=commits[-1].lsn if commits else None,
         )
+        return found, dump.exit_status == 0
 
     async def _commit_before(
         self, segment: str, first_record: Lsn, directory: Path, *, repo: int, system_id: str
@@ -128,7 +154,7 @@ class CommitReader:
         if not await self._fetch(before, directory, repo=repo, system_id=system_id):
             return []
         boundary = Lsn(number * SEGMENT_BYTES)
-        text = await self._dump(
+        dump = await self._dump(
             before,
             [
                 f"--path={directory}",
@@ -137,22 +163,17 @@ class CommitReader:
                 f"--end={first_record}",
             ],
             repo=repo,
+            last=False,
         )
-        return [commit for commit in read_commits(text.splitlines())[-1:] if reaches_into(commit, boundary)]
+        return [commit for commit in read_commits(dump.stdout.splitlines())[-1:] if reaches_into(commit, boundary)]
 
     async def _fetch(self, segment: str, directory: Path, *, repo: int, system_id: str) -> bool:
         return await self._pgbackrest.archive_get(segment, directory / segment, repo=repo, system_id=system_id)
 
-    async def _dump(self, segment: str, words: list[str], *, repo: int) -> str:
-        engine = self._pgbackrest.engine
-        finished = await run(
-            [engine.program("pg_waldump"), "--rmgr=Transaction", *words],
-            deadline=_DUMP,
-            env=engine.environment | {"TZ": "UTC"},
+    async def _dump(self, segment: str, words: list[str], *, repo: int, last: bool) -> Finished:
+        dump = await dump_commits(self._pgbackrest.engine, words)
+        if dump.exit_status == 0 or (last and ends_early(dump)):
+            return dump
+        raise SegmentUnreadable(
+            f"WAL segment {segment} in repo{repo} does not hold readable WAL", detail=dump.stderr.strip()[-400:]
         )
-        try:
-            return finished.check().stdout
-        except ProgramFailed as error:
-            raise SegmentUnreadable(
-                f"WAL segment {segment} in repo{repo} does not hold readable WAL", detail=error.detail
-            ) from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from wedsync.backup.commits import CommitReader
 from wedsync.backup.model import Archive, Catalogue, RepositoryStatus, SegmentCommits
 from wedsync.backup.pgbackrest import PgBackRest
-from wedsync.backup.timelines import TimelineBook
+from wedsync.backup.timelines import TimelineBook, goes_on_behind
 from wedsync.backup.windows import Windows, recovery_windows
 from wedsync.clock import Clock
 from wedsync.errors import SegmentUnreadable, WedsyncError
@@ -73,7 +73,14 @@ class Surveyor:
             for wanted in windows.unread:
                 try:
                     read[wanted.system_id, wanted.segment] = await self.commits.commit_times(
-                        wanted.segment, repo=wanted.repo, system_id=wanted.system_id
+                        wanted.segment,
+                        repo=wanted.repo,
+                        system_id=wanted.system_id,
+                        last=not any(
+                            goes_on_behind(wanted.segment, archive, timelines[archive.system_id])
+                            for archive in archives
+                            if archive.system_id == wanted.system_id
+                        ),
                     )
                 except SegmentUnreadable:
                     unreadable.add((wanted.repo, wanted.segment))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wedsync.backup.model import Archive, Backup, Timeline
 from wedsync.backup.pgbackrest import PgBackRest
-from wedsync.backup.wal import number_at, number_of
+from wedsync.backup.wal import number_at, number_of, segment_name, timeline_of
 from wedsync.database import Lsn
 from wedsync.state import StateStore, as_moment, as_text
 
@@ -56,6 +56,15 @@ def leads_to(backup: Backup, legs: Sequence[Leg]) -> bool:
             return backup.lsn_stop <= leg.until
         return number_of(backup.wal_stop) < number_at(leg.until)
     return False
+
+
+def goes_on_behind(segment: str, archive: Archive, known: Mapping[int, Timeline]) -> bool:
+    """Whether WAL follows that recovery through `segment` goes on with: its own timeline's, or a child's."""
+    timeline, number = timeline_of(segment), number_of(segment)
+    return segment_name(timeline, number + 1) in archive.segments or any(
+        item.parent == timeline and item.forked_at is not None and number_at(item.forked_at) > number
+        for item in known.values()
+    )
 
 
 def live_until(timeline: int, known: Mapping[int, Timeline]) -> datetime | None:

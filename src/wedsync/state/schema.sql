@@ -53,6 +53,7 @@ create table segment_commits (          -- first and last commit of an archived 
     first_at text,
     last_at text,
     last_lsn text,                      -- start of the last commit's record
+    ends_early_in integer,              -- the repository in which its WAL stops inside; null: it is whole
     primary key (system_id, segment)
 ) strict, without rowid;
 
