@@ -70,6 +70,23 @@ async def test_a_first_run_that_is_killed_at_any_step_is_completed_by_the_next(c
     assert sorted(item["repo"] for item in listed) == [1, 2]
 
 
+async def test_a_second_region_that_is_away_does_not_stop_the_first_run(commands: CommandLine) -> None:
+    elsewhere = commands.home.root.parent / "second"
+    elsewhere.mkdir(mode=0o500)
+    commands.home.root.mkdir(mode=0o700, exist_ok=True)
+    commands.home.config_file.write_text(
+        f"[gateway]\nport = {commands.port}\n[cluster]\nport = {commands.db_port}\n"
+        f'[backup.repo2]\npath = "{elsewhere}/repo"\n'
+    )
+    up = await commands.ok("up", "--detach", "--empty")
+    assert "first backup to repo2 … " in up.stderr
+    assert "not now: repo2" in up.stderr
+    answer = await commands.json("status", code=3)
+    assert answer["database"]["connects"] is True
+    assert answer["last_backup_at"]
+    assert "epository 2" in str(answer["issues"])
+
+
 async def test_ctrl_c_says_what_stays_and_up_goes_on(commands: CommandLine) -> None:
     pid = commands.spawn("up", "--empty", *commands.ports)
     said = commands.said("up")
@@ -115,6 +132,18 @@ async def test_a_home_that_cannot_be_written_is_said(commands: CommandLine) -> N
         refused = await commands.ok("up", "--detach", *commands.ports, "--home", str(home), code=1)
         assert "WS102" in refused.stderr
         assert str(home) in refused.stderr
+
+
+async def test_no_new_cluster_is_made_where_a_repository_cannot_be_read(commands: CommandLine) -> None:
+    repository = commands.home.root / "repo2"
+    repository.mkdir(parents=True)
+    repository.chmod(0)
+    try:
+        refused = await commands.ok("up", "--detach", "--empty", *commands.ports, code=1)
+    finally:
+        repository.chmod(0o700)
+    assert "no new cluster is made: repo2 cannot be read" in refused.stderr
+    assert not commands.home.pgdata.exists()
 
 
 async def test_without_a_home_commands_say_so_and_write_nothing(commands: CommandLine) -> None:

@@ -1,15 +1,16 @@
 """The first run: from an empty directory to a protected PostgreSQL, one resumable step after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Protocol
 
 from wedsync.app.keys import ensure_keys
 from wedsync.app.platform import Platform
-from wedsync.backup import BackupKind, Catalogue, RunReason
+from wedsync.app.services import why_server_must_wait
+from wedsync.backup import BackupKind, Catalogue, RepositoryStatus, RunReason
 from wedsync.cluster import ServerState, capabilities, examine, initialise_cluster
-from wedsync.errors import Busy, CannotConnect, DataDirectoryProblem, WedsyncError
+from wedsync.errors import Busy, CannotConnect, DataDirectoryProblem, RepositoryUnreachable, WedsyncError, WrongKey
 from wedsync.migrations import status as migration_status
 from wedsync.migrations import up as migrate_up
 from wedsync.recovery import JournalEntry
@@ -60,6 +61,7 @@ class Preparation:
                 archive_command=platform.pgbackrest.archive_command(),
                 deadline=_START,
                 on_progress=self._say,
+                hold=lambda: why_server_must_wait(platform),
             )
             step.note(
                 f"{'ran already' if running else 'started'}, process {pid}, port {platform.config.cluster.port}"
@@ -75,6 +77,9 @@ class Preparation:
         """A new cluster must never take the place of one that was lost: its backups would not fit any more."""
         catalogue = await self._platform.backup_runs.refresh()
         if first and not catalogue.backups:
+            unknown = what_may_hold_backups(catalogue.repositories)
+            if unknown is not None:
+                raise unknown
             return
         newest = max(catalogue.backups, key=lambda backup: backup.finished_at, default=None)
         there = f"the newest backup is {newest.label} in repo{newest.repo}" if newest else "there is no backup"
@@ -100,8 +105,8 @@ class Preparation:
         for repo in platform.pgbackrest.repos:
             with self._step(f"first backup to repo{repo}") as step:
                 step.note(await self._first_backup(repo, catalogue))
-        with self._step("first recovery point"):
-            await self._first_recovery_point()
+        with self._step("first recovery point") as step:
+            step.note(await self._first_recovery_point())
         platform.state.write(
             "insert or ignore into setup_steps (step, at) values (?, ?)",
             (_FIRST_RUN, as_text(platform.clock.now())),
@@ -142,7 +147,7 @@ class Preparation:
             return f"not now: {error.message}"
         return f"{backup.label}, {backup.database_bytes / 1e6:.0f} MB in {backup.repo_bytes / 1e6:.0f} MB"
 
-    async def _first_recovery_point(self) -> None:
+    async def _first_recovery_point(self) -> str:
         """A commit after the backups, archived: from it on, every second can be restored."""
         platform = self._platform
         backups = platform.backup_records.backups()
@@ -150,12 +155,33 @@ class Preparation:
         await platform.clock.sleep(max(since - platform.clock.now(), timedelta(0)))
         async with await platform.owner_target.connect() as connection:
             await connection.execute("update ops.heartbeat set beat_at = clock_timestamp()")
-        await platform.pgbackrest.check()
+        try:
+            await platform.pgbackrest.check()
+        except WedsyncError as error:
+            first, *others = (await platform.backup_runs.refresh()).repositories
+            away = [f"repo{status.repo}" for status in others if not status.ok]
+            if not first.ok or not away:
+                raise
+            return f"not in {', '.join(away)} now: {error.message}"
+        return "archived"
 
     async def _tell_pending(self) -> None:
         found = await migration_status(self._platform.owner_target)
         if found.pending:
             self._say(f"{len(found.pending)} migrations are pending: wedsync migrate up")
+
+
+def what_may_hold_backups(repositories: Iterable[RepositoryStatus]) -> WedsyncError | None:
+    """Why no new cluster may be made though no backup was seen: a repository that cannot be read."""
+    for status in repositories:
+        if status.ok or status.empty:
+            continue
+        said = f"no new cluster is made: repo{status.repo} cannot be read, and may hold the backups of a lost one"
+        if status.wrong_key:
+            return WrongKey(said, detail=status.message, hint=f"bring back secrets/repo{status.repo}_key")
+        without = "; or leave it out at first: repo2 = false in [backup]" if status.repo > 1 else ""
+        return RepositoryUnreachable(said, detail=status.message, hint=f"make it readable{without}")
+    return None
 
 
 async def prepare_adopted(platform: Platform, *, step: StepMaker) -> None:
