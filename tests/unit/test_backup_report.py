@@ -87,6 +87,7 @@ def test_each_repository_says_in_words_what_is_wrong_with_it() -> None:
     assert not three.ok
     assert three.message == "it was encrypted with another key than secrets/repo3_key"
     assert (four.ok, four.message) == (False, "it has no stanza yet")
+    assert [item.empty for item in (one, two, three, four)] == [False, True, False, True]
 
 
 def test_raw_bytes_of_an_encrypted_file_in_the_answer_do_no_harm() -> None:

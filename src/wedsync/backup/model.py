@@ -95,6 +95,8 @@ class RepositoryStatus:
     message: str = ""
     wrong_key: bool = False
     """It was encrypted with another key than the one in the home."""
+    empty: bool = False
+    """It answered, and holds nothing of this stanza: it is new, or what was mounted there is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,9 @@ def read_info(text: str, repos: Iterable[int]) -> Catalogue:
             statuses[row["key"]] = _status(row["key"], row["status"])
         backups += [_backup(row, clusters) for row in stanza.get("backup", ())]
     for repo in repos:
-        statuses.setdefault(repo, RepositoryStatus(repo=repo, ok=False, message="it has no stanza yet"))
+        statuses.setdefault(
+            repo, RepositoryStatus(repo=repo, ok=False, message="it has no stanza yet", empty=True)
+        )
     return Catalogue(
         backups=tuple(sorted(backups, key=lambda backup: (backup.label, backup.repo))),
         repositories=tuple(statuses[repo] for repo in sorted(statuses)),
@@ -68,6 +70,7 @@ def _status(repo: int, status: Mapping[str, Any]) -> RepositoryStatus:
             return RepositoryStatus(repo=repo, ok=True, message=message)
         case 1 | 3:
             told = "it is empty, gone, or its disk is not mounted: it holds nothing of this stanza"
+            return RepositoryStatus(repo=repo, ok=False, message=told, empty=True)
         case _ if "outside of section" in message or "CryptoError" in message:
             told = f"it was encrypted with another key than secrets/repo{repo}_key"
             return RepositoryStatus(repo=repo, ok=False, message=told, wrong_key=True)
