@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from wedsync.app import Platform
 from wedsync.app.services import why_server_must_wait
 from wedsync.backup import number_of
 from wedsync.cluster import ServerState
-from wedsync.errors import Busy, RecoveryRefused, TargetUnreachable, WedsyncError
+from wedsync.errors import Busy, RecoveryFailed, RecoveryRefused, TargetUnreachable, WedsyncError
 from wedsync.process import FileLock, run
 from wedsync.recovery import Phase
 
@@ -307,3 +308,34 @@ async def test_the_state_before_comes_from_the_archive_alone_when_this_machine_k
     shutil.rmtree(protected.home.kept)
     await protected.undo()
     assert await protected.rows() == [1, 2]
+
+
+async def test_a_repository_that_fails_under_replay_is_no_end_of_the_wal(
+    protected: Protected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await protected.commit()
+    await protected.archive()
+    await protected.commit()
+    await protected.archive()
+    await protected.commit()
+    plan = await protected.plan(None)
+    hidden: list[tuple[Path, Path]] = []
+    restore = protected.platform.pgbackrest.restore
+
+    async def restore_then_hide(**options: Any) -> object:
+        done = await restore(**options)
+        (protected.home.pgdata / "pg_wal" / plan.wal_last).unlink(missing_ok=True)
+        for path in protected.home.root.glob(f"repo{plan.repo}/archive/**/{plan.wal_last}*"):
+            hidden.append((path, path.with_name(f".{path.name}")))
+            path.rename(hidden[-1][1])
+        return done
+
+    monkeypatch.setattr(protected.platform.pgbackrest, "restore", restore_then_hide)
+    with pytest.raises(RecoveryFailed, match="less WAL than there is"):
+        await protected.carry_out(plan)
+    assert protected.platform.server.state() is ServerState.STOPPED
+    monkeypatch.undo()
+    for path, away in hidden:
+        away.rename(path)
+    await protected.recover(None)
+    assert await protected.rows() == [1, 2, 3]

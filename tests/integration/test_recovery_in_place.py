@@ -51,6 +51,27 @@ async def test_undo_brings_everything_back_and_can_be_undone_itself(protected: P
     assert await protected.rows() == [1, 11]
 
 
+async def test_undo_has_the_commits_made_between_the_restore_point_and_the_stop(
+    protected: Protected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await protected.commit()
+    moment = await protected.moment()
+    stop = protected.platform.server.stop
+
+    async def commit_and_stop(mode: str = "fast") -> None:
+        if await protected.rows() != [1, 2]:
+            await protected.commit()
+        await stop(mode)
+
+    monkeypatch.setattr(protected.platform.server, "stop", commit_and_stop)
+    plan = await protected.plan(moment)
+    await protected.carry_out(plan)
+    monkeypatch.undo()
+    assert await protected.rows() == [1]
+    await protected.undo()
+    assert await protected.rows() == [1, 2]
+
+
 async def test_undo_without_a_recovery_says_so(protected: Protected) -> None:
     with pytest.raises(NothingToUndo, match="no recovery was made"):
         await protected.undo()

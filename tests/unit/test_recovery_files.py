@@ -11,7 +11,7 @@ from wedsync.backup import number_of, segment_name
 from wedsync.database import SEGMENT_BYTES
 from wedsync.recovery.ground import was_promoted
 from wedsync.recovery.kept import Kept, put_back
-from wedsync.recovery.local_wal import LocalSegment, archived_by_server, held_open, keep, local_segments
+from wedsync.recovery.local_wal import LocalSegment, held_open, keep, local_segments
 from wedsync.recovery.preflight import delta_ground, is_untouched
 
 
@@ -47,15 +47,6 @@ def test_a_segment_is_known_by_its_first_page_alone(
     (directory / "pg_wal" / name).write_bytes(head)
     own = len(head) >= 16 and head[8:16] == struct.pack("<Q", number * SEGMENT_BYTES)
     assert [s.name for s in local_segments(directory, postmaster=None, archived=())] == ([name] if own else [])
-
-
-def test_the_server_notes_what_it_has_archived(tmp_path: Path) -> None:
-    notes = tmp_path / "pg_wal/archive_status"
-    notes.mkdir(parents=True)
-    (notes / f"{segment_name(1, 3)}.done").touch()
-    (notes / f"{segment_name(1, 4)}.ready").touch()
-    assert archived_by_server(tmp_path) == {segment_name(1, 3)}
-    assert archived_by_server(tmp_path / "nowhere") == set()
 
 
 def test_a_deleted_segment_is_kept_with_all_that_is_written_to_its_end(tmp_path: Path) -> None:

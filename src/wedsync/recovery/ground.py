@@ -20,7 +20,7 @@ from wedsync.clock import Clock
 from wedsync.cluster import Server, ServerState
 from wedsync.errors import DataDirectoryProblem, TargetUnreachable
 from wedsync.recovery.forecast import Measurement
-from wedsync.recovery.journal import JournalEntry
+from wedsync.recovery.journal import JournalEntry, Stage
 from wedsync.recovery.kept import Kept
 from wedsync.recovery.local_wal import LocalSegment, local_segments
 
@@ -104,7 +104,11 @@ class Scout:
             )
         newest = max(survey.catalogue.backups, key=lambda backup: backup.finished_at)
         pgdata = self._server.home.pgdata
-        own = unfinished is None or unfinished.stage.files_are_whole or was_promoted(pgdata)
+        own = (
+            unfinished is None
+            or unfinished.stage.files_are_whole
+            or (unfinished.stage is Stage.REPLAYING and was_promoted(pgdata))
+        )
         if own:
             learn_histories(pgdata, self._timelines, system_id=newest.system_id)
         timelines = self._timelines.of_system(newest.system_id)
@@ -119,7 +123,9 @@ class Scout:
             survey=survey,
             system_id=newest.system_id,
             timelines=timelines,
-            live=max(timelines, default=newest.timeline),  # their numbers only grow; the clock may have been wrong
+            live=unfinished.way_back.timeline
+            if unfinished is not None and unfinished.way_back is not None and not own
+            else max(timelines, default=newest.timeline),  # their numbers only grow; the clock may have been wrong
             running=own
             and not any(item.is_deleted for item in local)
             and server_state(self._server) is ServerState.RUNNING

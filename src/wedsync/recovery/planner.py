@@ -138,7 +138,7 @@ class Planner:
 
     async def _stops(self, ground: Ground, archive: Archive, moment: datetime, *, to_the_end: bool) -> list[Stop]:
         """Where recovery from this repository can stop for `moment`, the best first; empty if nowhere."""
-        timeline = live_at(moment, ground.timelines) or ground.live
+        timeline = ground.live if to_the_end else live_at(moment, ground.timelines) or ground.live
         windows = [
             window
             for window in ground.survey.windows.per_repo

@@ -271,7 +271,7 @@ class Recoverer:
         return self.journal.reach(replace(entry, way_back=way_back), Stage.STOPPED)
 
     async def _archived(self, system_id: str) -> set[str]:
-        """The segments of this cluster that a repository holds now; what one holds that cannot be read counts as missing."""
+        """The segments of this cluster that a repository holds; one that cannot be read counts as empty."""
         names: set[str] = set()
         for repo in self._pgbackrest.repos:
             with suppress(WedsyncError):
