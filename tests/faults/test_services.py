@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 
 import httpx
@@ -84,17 +84,33 @@ async def test_two_calls_of_up_at_once_start_everything_once(commands: CommandLi
     assert "Traceback" not in first.stderr + second.stderr
 
 
-async def test_down_during_a_recovery_is_refused(commands: CommandLine) -> None:
+@contextmanager
+def recovery_lock(commands: CommandLine) -> Iterator[None]:
+    """Hold the lock of a recovery, as one under way does."""
     lock = os.open(commands.home.run / "recovery.lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     os.pwrite(lock, json.dumps({"pid": os.getpid(), "purpose": "recovery", "since": "now"}).encode(), 0)
     try:
-        refused = await commands.ok("down", code=1)
+        yield
     finally:
         os.ftruncate(lock, 0)
         os.close(lock)
+
+
+async def test_down_during_a_recovery_is_refused(commands: CommandLine) -> None:
+    with recovery_lock(commands):
+        refused = await commands.ok("down", code=1)
     assert "a recovery is under way" in refused.stderr
     assert commands.pid("postgresql")
+
+
+async def test_up_during_a_recovery_starts_no_server_between_its_steps(commands: CommandLine) -> None:
+    await commands.ok("down")
+    with recovery_lock(commands):
+        refused = await commands.ok("up", "--detach", code=1)
+    assert "a recovery is under way" in refused.stderr
+    assert "WS108" in refused.stderr
+    assert commands.pid("postgresql") is None
 
 
 async def test_an_unfinished_recovery_keeps_the_server_down_and_says_what_to_do(commands: CommandLine) -> None:
