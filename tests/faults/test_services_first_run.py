@@ -99,8 +99,12 @@ async def test_ctrl_c_says_what_stays_and_up_goes_on(commands: CommandLine) -> N
     pid = commands.spawn("up", "--empty")
     await eventually(lambda: "Ctrl-C stops everything" in said.read_text(), within_s=60, what="it runs")
     os.kill(pid, signal.SIGINT)
+    await eventually(lambda: "stopping …" in said.read_text(), what="it stops")
+    os.kill(pid, signal.SIGINT)
     assert await ended(pid) == 130
+    assert "stopping already" in said.read_text()
     assert "stopped: gateway, keeper and PostgreSQL" in said.read_text()
+    assert "still running" not in said.read_text()
     assert [commands.pid(name) for name in ("postgresql", "keeper", "gateway")] == [None] * 3
 
 

@@ -14,6 +14,7 @@ from wedsync.app.services import (
     stop_everything,
     until_signalled,
     wait_for_service,
+    what_runs,
 )
 from wedsync.app.setup import Preparation, prepare_adopted
 from wedsync.app.view import StatusReader
@@ -40,5 +41,6 @@ __all__ = [
     "this_environment",
     "until_signalled",
     "wait_for_service",
+    "what_runs",
     "write_first_config",
 ]

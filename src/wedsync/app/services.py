@@ -109,15 +109,32 @@ async def stop_everything(platform: Platform) -> list[str]:
     return [name for name, pid in found.items() if pid is not None]
 
 
-async def until_signalled(work: Callable[[], Awaitable[None]]) -> signal.Signals | None:
-    """Run a service until it ends, or until SIGTERM or SIGINT asks for its end; gives which of them."""
+def what_runs(platform: Platform) -> list[str]:
+    """Names of what runs of a home, in the words and the order of their stopping."""
+    running = [name for name in ("gateway", "keeper") if running_pid(platform, name) is not None]
+    if platform.is_local and platform.server.postmaster_pid() is not None:
+        running.append("PostgreSQL")
+    return running
+
+
+async def until_signalled(
+    work: Callable[[], Awaitable[None]], *, on_signal: Callable[[int], None] | None = None
+) -> signal.Signals | None:
+    """Run a service until it ends, or until SIGTERM or SIGINT asks for its end; gives which of them.
+
+    Only the first signal asks: a further one would break off the orderly stopping that is under way.
+    `on_signal` hears of each, with its number: 1, 2, …
+    """
     task = asyncio.ensure_future(work())
     loop = asyncio.get_running_loop()
     came: list[signal.Signals] = []
 
     def end(number: signal.Signals) -> None:
         came.append(number)
-        task.cancel()
+        if len(came) == 1:
+            task.cancel()
+        if on_signal is not None:
+            on_signal(len(came))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, number)

@@ -1,7 +1,7 @@
 """`up`, `down` and the services behind them."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -116,9 +116,32 @@ async def _up(home_path: str | None, *, port: int | None, db_port: int | None, d
             group.create_task(app.run_supervisor(platform))
             group.create_task(_greet(platform))
 
-    ended_by = await app.until_signalled(supervise)
-    click.echo("\nstopped: gateway, keeper and PostgreSQL; wedsync up starts them again", err=True)
+    ran: list[str] = []
+
+    def on_signal(number: int) -> None:
+        if number == 1:
+            ran.extend(app.what_runs(platform))
+        click.echo("\nstopping …" if number == 1 else "\nstopping already: wait for it", err=True)
+
+    ended_by = await app.until_signalled(supervise, on_signal=on_signal)
+    still = app.what_runs(platform)
+    click.echo(_stopped_words([name for name in ran if name not in still], still), err=True)
+    if still:
+        return Exit.FAILED
     return Exit.INTERRUPTED if ended_by is signal.SIGINT else Exit.DONE
+
+
+def _stopped_words(stopped: Sequence[str], still: Sequence[str]) -> str:
+    """What ended and what did not, after Ctrl-C."""
+    words = [f"stopped: {_listed(stopped)}; wedsync up starts them again"] if stopped else []
+    if still:
+        words.append(f"still running: {_listed(still)}; wedsync down stops what is left")
+    return "\n".join(words) or "nothing was running"
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 async def _runs_already(platform: "Platform") -> bool:
