@@ -15,6 +15,7 @@ from wedsync.backup import (
     BackupService,
     HeartbeatService,
     RunReason,
+    TimelineBook,
     contiguous_spans,
     read_live_cluster,
 )
@@ -100,6 +101,10 @@ async def test_what_is_due_is_taken_and_old_things_go(own: BackedUp) -> None:
     await runs.apply_retention()
     assert [item.label for item in (await own.pgbackrest.catalogue()).of_repo(1)] == [newer.label]
     assert [item.label for item in runs.records.backups() if item.repo == 1] == [newer.label]
+    # a state file that has lost the timelines learns them before anything is judged
+    own.state.write("delete from timelines")
+    await runs.plan_retention()
+    assert TimelineBook(pgbackrest=own.pgbackrest, state=own.state).of_system(newer.system_id).keys() == {1}
 
 
 async def test_the_live_cluster_says_who_it_is(own: BackedUp) -> None:

@@ -1,12 +1,23 @@
 """Retention never takes what a promise stands on."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.backup_values import START, backup, labels, timeline, timelines
-from wedsync.backup import Backup, BackupKind, Retention, RetentionPolicy, retention
+from wedsync.backup import (
+    Backup,
+    BackupKind,
+    Retention,
+    RetentionPolicy,
+    Timeline,
+    leads_to,
+    lineage,
+    live_at,
+    retention,
+)
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -117,28 +128,69 @@ def test_the_base_lies_on_the_line_that_was_live_when_the_window_begins() -> Non
     assert plan.base == before.label
 
 
+def test_a_recovery_keeps_the_full_backup_from_before_its_fork() -> None:
+    before = backup(START, wal=(1, 1))
+    abandoned = backup(START + DAY, wal=(50, 50))
+    after = backup(START + 3 * DAY, wal=(30, 30), timeline=2)
+    known = timelines(timeline(1), timeline(2, parent=1, fork=20, live_from=START + 2 * DAY))
+    now = START + 1.5 * DAY + POLICY.recovery_window
+    (plan,) = retention([before, abandoned, after], POLICY, now=now, timelines=known)
+    assert plan.base == before.label
+    assert plan.keep_fulls == 3
+    (plan,) = retention([before, abandoned, after], POLICY, now=now + 2 * DAY, timelines=known)
+    assert plan.base == after.label
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What was backed up, and which timelines recoveries began."""
+
+    backups: list[Backup]
+    timelines: dict[int, Timeline]
+
+    def reaches(self, moment: datetime, backups: list[Backup]) -> bool:
+        """Whether one of these leads to what was live at the moment."""
+        live = live_at(moment, self.timelines)
+        assert live is not None
+        legs = lineage(live, self.timelines)
+        return any(item.consistent_from <= moment and leads_to(item, legs) for item in backups)
+
+
 @st.composite
-def catalogues(draw: st.DrawFn) -> list[Backup]:
-    """A history of fulls and incrementals, some damaged, some held."""
+def histories(draw: st.DrawFn) -> History:
+    """A history of fulls and incrementals, some damaged, some held, with recoveries in between."""
     found: list[Backup] = []
+    known = {1: timeline(1)}
+    begins, ends = {1: 1}, {1: 1}
+    live = 1
     moment = START
     full: Backup | None = None
     last: Backup | None = None
     for _ in range(draw(st.integers(1, 40))):
         moment += timedelta(hours=draw(st.integers(1, 24 * 12)))
+        if draw(st.integers(0, 5)) == 0:
+            parent = draw(st.sampled_from(sorted(known)))
+            fork = draw(st.integers(begins[parent], ends[parent]))
+            live = max(known) + 1
+            known[live] = timeline(live, parent=parent, fork=fork, live_from=moment)
+            begins[live] = ends[live] = fork
+            moment += HOUR
+        ends[live] += 1
         kind = BackupKind.FULL if full is None else draw(st.sampled_from(list(BackupKind)))
         on = None if kind is BackupKind.FULL else full if kind is BackupKind.DIFF else last
         item = backup(
             moment,
             kind,
             on=on,
+            wal=(ends[live], ends[live]),
+            timeline=live,
             damaged=draw(st.integers(0, 4)) == 0,
             held="kept" if draw(st.integers(0, 9)) == 0 else None,
         )
         found.append(item)
         full = item if kind is BackupKind.FULL else full
         last = item
-    return found
+    return History(backups=found, timelines=known)
 
 
 policies = st.builds(
@@ -154,12 +206,14 @@ def is_good(item: Backup, labels_there: set[str]) -> bool:
 
 
 @settings(max_examples=300, deadline=None)
-@given(catalogues(), policies, st.integers(0, 24 * 60))
+@given(histories(), policies, st.integers(0, 24 * 60), st.lists(st.floats(0, 1), max_size=20))
 def test_whatever_the_history_the_promises_hold(
-    history: list[Backup], policy: RetentionPolicy, later_h: int
+    past: History, policy: RetentionPolicy, later_h: int, shares: list[float]
 ) -> None:
+    history = past.backups
+    known = timelines(*past.timelines.values())
     now = history[-1].finished_at + timedelta(hours=later_h)
-    plan = only(history, now, policy)
+    (plan,) = retention(history, policy, now=now, timelines=known)
     gone = set(labels(plan.removals))
     there = {item.label for item in history}
     left = [item for item in history if item.label not in gone]
@@ -187,6 +241,12 @@ def test_whatever_the_history_the_promises_hold(
         assert base.consistent_from <= promised_from
     else:
         assert base == good_fulls[0]
+    # every promised moment that could be reached still can, through WAL that stays
+    from_base = [item for item in left if item in good_fulls and item.label >= base.label]
+    moments = [promised_from + share * policy.recovery_window for share in shares]
+    moments += [item.live_from for item in past.timelines.values() if promised_from <= item.live_from <= now]
+    for moment in [promised_from, now, *moments]:
+        assert past.reaches(moment, from_base) or not past.reaches(moment, good_fulls)
     # WAL stays from the base on: that many fulls, counted from the newest of those that stay
     fulls_left = [item for item in left if item.kind is BackupKind.FULL]
     assert plan.keep_fulls is not None
@@ -203,7 +263,7 @@ def test_whatever_the_history_the_promises_hold(
     # young incrementals stay
     assert all(item.label in left_labels for item in history if now - item.finished_at < policy.keep_incr)
     # deciding again on what is left changes nothing
-    again = only(left, now, policy)
+    (again,) = retention(left, policy, now=now, timelines=known)
     assert again.removals == ()
     assert again.base == plan.base
     assert again.keep_fulls == plan.keep_fulls

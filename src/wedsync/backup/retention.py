@@ -1,6 +1,7 @@
 """Which backups go and how much WAL is kept: a plain decision over the catalogue, each repository by itself.
 
-Kept are: every full backup back to the base of the recovery window, incremental ones for `keep_incr`, the
+Kept are: every full backup back to the base of the recovery window (and, after a recovery in it, back to the
+one that the new timeline is reached from), incremental ones for `keep_incr`, the
 first full one of each week for `keep_weekly`, held ones, the newest good one whatever its age; and all that
 any of them is built on. A backup with damaged pages never counts as the good one. WAL is kept from the base
 on without a gap; older backups keep only the segments that make them consistent.
@@ -117,15 +118,36 @@ def _one_repository(
 def _base(
     good_fulls: Sequence[Backup], promised_from: datetime, timelines: Mapping[str, Mapping[int, Timeline]]
 ) -> Backup:
-    """The newest good full backup that leads to the first promised moment; while there is none, the oldest."""
-    for item in reversed(good_fulls):
-        if item.consistent_from > promised_from:
-            continue
-        known = timelines.get(item.system_id, {})
-        live = live_at(promised_from, known)
-        if live is None or leads_to(item, lineage(live, known)):
-            return item
-    return good_fulls[0]
+    """The newest good full backup that leads to every moment from `promised_from` on.
+
+    A timeline that begins later than that needs one from before its fork: until its own first full backup,
+    its moments are reached from there. Where nothing leads to the first promised moment, it is the oldest.
+    """
+    first = [
+        item
+        for item in good_fulls
+        if item.consistent_from <= promised_from
+        and _leads_to_live(item, promised_from, timelines.get(item.system_id, {}))
+    ]
+    needed = [first[-1] if first else good_fulls[0]]
+    for known in timelines.values():
+        for timeline in known.values():
+            if timeline.live_from <= promised_from:
+                continue
+            legs = lineage(timeline.timeline, known)
+            needed += [
+                item
+                for item in good_fulls
+                if item.system_id == timeline.system_id
+                and item.consistent_from <= timeline.live_from
+                and leads_to(item, legs)
+            ][-1:]
+    return min(needed, key=lambda item: item.label)
+
+
+def _leads_to_live(backup: Backup, moment: datetime, known: Mapping[int, Timeline]) -> bool:
+    live = live_at(moment, known)
+    return live is None or leads_to(backup, lineage(live, known))
 
 
 def _first_of_each_week(good_fulls: Sequence[Backup]) -> Iterable[Backup]:

@@ -182,6 +182,11 @@ class BackupRuns:
         return catalogue
 
     async def _plan(self, catalogue: Catalogue, now: datetime) -> tuple[Retention, ...]:
+        # What the state file has lost is learnt again first: without the timelines a wrong base would be chosen.
+        readable = [status.repo for status in catalogue.repositories if status.ok]
+        await self._timelines.refresh(
+            [found for repo in readable for found in await self._pgbackrest.archives(repo)]
+        )
         systems = {backup.system_id for backup in catalogue.backups}
         return retention(
             catalogue.backups,
