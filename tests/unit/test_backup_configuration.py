@@ -1,5 +1,6 @@
 """pgBackRest's configuration file, made from ours."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -178,4 +179,14 @@ def test_the_restore_command_fetches_synchronously_unless_told_otherwise() -> No
     assert "--no-archive-async" in restore_command(Path("/p"), **words)  # type: ignore[arg-type]
     asynchronous = restore_command(Path("/p"), repo=2, asynchronous=True, **words)  # type: ignore[arg-type]
     assert "--repo=2 --archive-async" in asynchronous
-    assert asynchronous.endswith('archive-get %f "%p"')
+    assert 'archive-get %f "%p"; ' in asynchronous
+
+
+@pytest.mark.parametrize(("status", "told"), [(0, 0), (1, 1), (39, 126), (82, 126), (137, 126)])
+def test_a_repository_that_fails_is_no_end_of_the_archive(tmp_path: Path, status: int, told: int) -> None:
+    program = tmp_path / "pgbackrest"
+    program.write_text(f"#!/bin/sh\nexit {status}\n")
+    program.chmod(0o700)
+    command = restore_command(program, config=Path("/c"), stanza="s", repo=1)
+    filled = command.replace("%f", "000000010000000000000001").replace("%p", "pg_wal/RECOVERYXLOG")
+    assert subprocess.run(["/bin/sh", "-c", filled], check=False).returncode == told

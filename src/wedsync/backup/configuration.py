@@ -137,13 +137,17 @@ def restore_command(
 
     Asynchronous is faster, but shares one spool with whoever else fetches at the time, and loses its way
     where the timeline changes (pgBackRest before 2.59).
+
+    PostgreSQL takes every exit status up to 125 for "no such segment" and ends recovery there as if the archive
+    ended. pgBackRest means that by 1 only: its failures are told as 126, which stops recovery with an error.
     """
     words = ["env", f"LD_LIBRARY_PATH={library_path}"] if library_path else []
     words += [str(program), f"--config={config}", f"--stanza={stanza}"]
     words += [f"--repo={repo}"] if repo is not None else []
     words += [f"--pg1-path={pgdata}"] if pgdata is not None else []
     words += ["--archive-async" if asynchronous else "--no-archive-async", "archive-get"]
-    return " ".join(shlex.quote(word).replace("%", "%%") for word in words) + ' %f "%p"'
+    fetch = " ".join(shlex.quote(word).replace("%", "%%") for word in words) + ' %f "%p"'
+    return f"{fetch}; s=$?; [ $s -le 1 ] || exit 126; exit $s"
 
 
 def processors_of_this_machine() -> int:
