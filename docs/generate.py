@@ -43,7 +43,7 @@ def settings_page() -> str:
         "In `wedsync.toml` of the home, or as an environment variable: `backup.heartbeat_every` is\n"
         "`WEDSYNC_BACKUP__HEARTBEAT_EVERY`. Durations are written like `90s`, `15min`, `1h`, `30d`.\n"
         "`wedsync config show` prints every value of a home and where it came from. The environments `staging`\n"
-        "and `development` change some defaults: pool sizes, retention and the rhythm of backups.\n\n"
+        "and `development` change some defaults: connections, retention and the rhythm of backups.\n\n"
         "| setting | default | meaning |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
     )
 

@@ -43,7 +43,7 @@ def test_memory_given_out_fits_into_the_memory_there_is(memory_bytes: int, proce
 
 @given(st.integers(min_value=1, max_value=2000))
 def test_the_applications_connections_leave_room_for_those_who_look_after_it(pool: int) -> None:
-    config = msgspec.convert({"database": {"pool": {"min_size": 1, "max_size": pool}}}, Config)
+    config = msgspec.convert({"database": {"pool": {"max_size": pool}}}, Config)
     assert pool <= application_connections(config) <= max_connections(config) - 20
 
 

@@ -86,7 +86,7 @@ def test_the_last_layer_wins_and_says_so(home: Home) -> None:
     assert setting(loaded, "gateway.port") == (3333, "WEDSYNC_GATEWAY__PORT")
     assert setting(loaded, "backup.stanza") == ("mine", "command line")
     assert setting(loaded, "database.pool.max_size") == (20, "environment staging")
-    assert setting(loaded, "database.pool.idle_timeout") == (timedelta(seconds=30), "default")
+    assert setting(loaded, "database.pool.statement_timeout") == (timedelta(seconds=30), "default")
 
 
 def test_a_file_wins_over_the_environments_preset(home: Home) -> None:
@@ -185,7 +185,7 @@ def test_further_settings_of_postgresql_are_taken_as_they_are(home: Home) -> Non
         ("[backup]\nrecovery_window = '1h'", ["shorter than backup.repo1.full_every"]),
         ("[backup]\ncompression = 'rar'", ["backup.compression"]),
         ("[backup]\narchive_timeout = '0s'", ["backup.archive_timeout is below one second"]),
-        ("[database.pool]\nmin_size = 200", ["min_size is above"]),
+        ("[database.pool]\nmin_size = 2", ["unknown setting 'database.pool.min_size'"]),
         ("profile = 'external'", ["database to adopt"]),
         ("profile = 'cluster'", ["not part of this version"]),
         ("environment = 'prod'", ["unknown environment 'prod'", "wedsync.toml"]),
@@ -193,7 +193,7 @@ def test_further_settings_of_postgresql_are_taken_as_they_are(home: Home) -> Non
         ("= broken", ["is not TOML"]),
         ("[backup.repo1]\nfull_every = '0s'", ["backup.repo1.full_every"]),
         ("[backup.repo2]\nincr_every = '0s'", ["backup.repo2.incr_every"]),
-        ("[database.pool]\nmax_size = 0\nmin_size = 0", ["database.pool.max_size"]),
+        ("[database.pool]\nmax_size = 0", ["database.pool.max_size"]),
         ("[backup]\nprocesses = -1", ["backup.processes"]),
         ("[backup]\ncompression_level = 99", ["backup.compression_level"]),
         ("[backup]\nstanza = 'a b/../c'", ["backup.stanza"]),

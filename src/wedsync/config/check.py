@@ -48,8 +48,6 @@ def check(config: Config, origin_of: Callable[[str], str]) -> None:
     for name, value, (least, most) in _ranges(config):
         if not least <= value <= most:
             raise problem(name, f"{name} is {value:g}", f"a value from {least:g} to {most:g}")
-    if config.database.pool.min_size > config.database.pool.max_size:
-        raise problem("database.pool.min_size", "database.pool.min_size is above database.pool.max_size")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", config.backup.stanza):
         raise problem(
             "backup.stanza", f"backup.stanza is {config.backup.stanza!r}", "letters, digits, '_', '-', '.'"
@@ -75,7 +73,6 @@ def _ranges(config: Config) -> Iterator[tuple[str, float, tuple[float, float]]]:
     yield "cluster.port", config.cluster.port, (1, 65535)
     yield "gateway.port", config.gateway.port, (1, 65535)
     yield "cluster.memory_share", config.cluster.memory_share, (0.001, 0.5)
-    yield "database.pool.min_size", config.database.pool.min_size, (0, 10_000)
     yield "database.pool.max_size", config.database.pool.max_size, (1, 10_000)
     yield "backup.processes", config.backup.processes, (0, 999)
     yield "backup.compression_level", config.backup.compression_level, _LEVELS[config.backup.compression]
@@ -85,8 +82,6 @@ def _pauses(config: Config) -> Iterator[tuple[str, timedelta]]:
     """Durations that something waits for: none may be so short that it never rests."""
     for name in ("archive_timeout", "heartbeat_every", "retry_after", "deadline"):
         yield f"backup.{name}", getattr(config.backup, name)
-    for name in ("connect_timeout", "acquire_timeout"):
-        yield f"database.pool.{name}", getattr(config.database.pool, name)
     yield from _rhythm("backup.repo1", config.backup.repo1)
     yield from _rhythm("backup.repo2", config.backup.repo2)
 

@@ -15,7 +15,7 @@ class Profile(StrEnum):
 
 
 class Environment(StrEnum):
-    """How much is at stake: sets pool sizes, retention and the rhythm of backups."""
+    """How much is at stake: sets connections, retention and the rhythm of backups."""
 
     PRODUCTION = "production"
     STAGING = "staging"
@@ -67,20 +67,12 @@ class ClusterConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PoolConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Connections to the database kept by one process."""
+    """What applications may take of the database."""
 
-    min_size: int = 10
-    """Connections kept open."""
     max_size: int = 100
-    """Connections at the most."""
-    idle_timeout: timedelta = timedelta(seconds=30)
-    """A connection above `min_size` that is idle for so long is closed."""
-    connect_timeout: timedelta = timedelta(seconds=10)
-    """A new connection must be there within this time."""
-    acquire_timeout: timedelta = timedelta(seconds=60)
-    """A caller waits this long for a free connection."""
+    """Connections of applications at the most."""
     statement_timeout: timedelta = timedelta(seconds=30)
-    """A statement is cancelled after this time."""
+    """A statement of an application is cancelled after this time."""
 
 
 class DatabaseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -157,7 +149,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     profile: Profile = Profile.LOCAL
     """`local`: a cluster of our own below the home; `external`: the PostgreSQL that `database.dsn` names."""
     environment: Environment = Environment.PRODUCTION
-    """`production`, `staging` or `development`: sets pool sizes, retention and the rhythm of backups."""
+    """`production`, `staging` or `development`: sets connections, retention and the rhythm of backups."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     database: DatabaseConfig = field(default_factory=DatabaseConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
@@ -167,14 +159,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 PRESETS: dict[Environment, dict[str, object]] = {
     Environment.PRODUCTION: {},
     Environment.STAGING: {
-        "database.pool.min_size": 2,
         "database.pool.max_size": 20,
         "backup.recovery_window": timedelta(days=3),
         "backup.keep_weekly": timedelta(0),
         "backup.enabled": False,
     },
     Environment.DEVELOPMENT: {
-        "database.pool.min_size": 1,
         "database.pool.max_size": 10,
         "backup.recovery_window": timedelta(days=1),
         "backup.keep_weekly": timedelta(0),
