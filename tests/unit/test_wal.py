@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wedsync.backup import contiguous_spans, find_gaps, number_of, segment_name, timeline_of
-from wedsync.backup.wal import is_segment_name, number_before
+from wedsync.backup.wal import is_segment_name
 from wedsync.database import SEGMENT_BYTES, Lsn
 
 timelines = st.integers(1, 0xFFFFFFFF)
@@ -25,11 +25,6 @@ def test_a_name_is_the_one_postgresql_gives_the_position(timeline: int, position
 
 def test_the_segment_after_ff_is_the_first_of_the_next_log_file() -> None:
     assert number_of("000000010000000100000000") == number_of("0000000100000000000000FF") + 1
-
-
-def test_a_position_at_a_boundary_ends_the_segment_before() -> None:
-    assert number_before(Lsn(3 * SEGMENT_BYTES)) == 2
-    assert number_before(Lsn(3 * SEGMENT_BYTES + 1)) == 3
 
 
 @given(st.sets(st.tuples(st.integers(1, 3), st.integers(250, 270))))

@@ -112,10 +112,10 @@ def test_two_repositories_together_cover_what_either_can_alone() -> None:
     found = windows([base(2), base(6, repo=2)], archive((1, 1, 9)), archive((1, 6, 12), repo=2))
     (window,) = found.windows
     assert (window.from_at, window.to_at, window.repos) == (at(3), at(12.5), (1, 2))
-    assert [item.repos for item in found.find(at(4))] == [(1,)]
-    assert [item.repos for item in found.find(at(8))] == [(1,), (2,)]
-    assert [item.repos for item in found.find(at(11))] == [(2,)]
-    assert found.find(at(13)) == ()
+    assert [(item.from_at, item.to_at, item.repos) for item in found.per_repo] == [
+        (at(3), at(9.5), (1,)),
+        (at(7), at(12.5), (2,)),
+    ]
 
 
 def test_backup_in_one_repository_and_wal_in_the_other_do_not_add_up() -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from wedsync.backup.wal import WalSpan, contiguous_spans
 from wedsync.database import Lsn
 
 
@@ -80,10 +79,6 @@ class Archive:
     """Bytes each segment takes in the repository."""
     histories: Mapping[int, datetime] = field(default_factory=dict[int, datetime])
     """Timelines whose history file is archived, and when that was."""
-
-    def spans(self) -> tuple[WalSpan, ...]:
-        """The contiguous runs of segments, by timeline, oldest first."""
-        return contiguous_spans(self.segments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

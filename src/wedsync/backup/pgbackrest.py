@@ -89,8 +89,6 @@ class RestoreTarget:
     timeline: int | None = None
     """`None`: the newest one that the archive knows."""
     action: TargetAction = TargetAction.PROMOTE
-    exclusive: bool = False
-    """Stop just before the target instead of just after it."""
 
     def options(self) -> list[str]:
         """The options of `pgbackrest restore`; `ValueError` where the target's own value is missing."""
@@ -102,7 +100,6 @@ class RestoreTarget:
                 words.append(f"--target-action={self.action}")
             case TargetKind.TIME | TargetKind.NAME | TargetKind.LSN:
                 words += [f"--target={self._value()}", f"--target-action={self.action}"]
-                words += ["--target-exclusive"] if self.exclusive else []
             case _:
                 assert_never(self.kind)
         if self.timeline is not None:
@@ -216,10 +213,6 @@ class PgBackRest:
                 raise
             return statuses
         return (await self.catalogue()).repositories
-
-    async def stanza_upgrade(self) -> None:
-        """Tell the repositories that the cluster was upgraded to another PostgreSQL version."""
-        await self._call("stanza-upgrade", deadline=_ANSWER)
 
     async def check(self) -> None:
         """Archive one WAL segment and wait until it is in every repository; `ArchivingStuck` if it is not."""

@@ -1,7 +1,6 @@
 """What the state file remembers: runs, and a copy of the catalogue for the time between two looks at it."""
 
 import os
-from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -97,10 +96,3 @@ class BackupRecords:
         """The catalogue as it was last seen, oldest first. For showing and scheduling, not for recovery."""
         rows = self._state.rows("select record from catalogue order by label, repo")
         return tuple(msgspec.json.decode(row["record"], type=Backup) for row in rows)
-
-    def last_finished(self) -> Mapping[int, datetime]:
-        """When each repository's newest backup ended."""
-        newest: dict[int, datetime] = {}
-        for backup in self.backups():
-            newest[backup.repo] = max(backup.finished_at, newest.get(backup.repo, backup.finished_at))
-        return newest

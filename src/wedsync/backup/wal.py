@@ -36,11 +36,6 @@ def number_at(lsn: Lsn) -> int:
     return lsn.position // SEGMENT_BYTES
 
 
-def number_before(lsn: Lsn) -> int:
-    """The number of the segment that holds the last byte before this position."""
-    return max(lsn.position - 1, 0) // SEGMENT_BYTES
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalSpan:
     """A run of segments of one timeline with none missing, both ends included."""

@@ -92,10 +92,6 @@ class Windows:
     unread: tuple[UnreadSegment, ...] = ()
     """Not empty: the answer is not complete before these are read."""
 
-    def find(self, moment: datetime) -> tuple[Window, ...]:
-        """The single repositories' windows that hold this moment, the first repository first."""
-        return tuple(sorted((window for window in self.per_repo if moment in window), key=lambda item: item.repos))
-
 
 Commits = Callable[[str, str], SegmentCommits | None]
 """System id and segment to its commits; `None`: not read yet."""
