@@ -1,8 +1,9 @@
 """Retention never takes what a promise stands on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,6 +142,34 @@ def test_a_recovery_keeps_the_full_backup_from_before_its_fork() -> None:
     assert plan.base == after.label
 
 
+@pytest.mark.parametrize("jump", [60 * DAY, 3000 * DAY])
+def test_a_clock_that_jumps_ahead_takes_nothing_that_new_backups_do_not_replace(jump: timedelta) -> None:
+    policy = replace(POLICY, full_every=DAY)
+    fulls = [backup(START + day * DAY) for day in range(40)]
+    incr = backup(START + 39 * DAY + HOUR, BackupKind.INCR, on=fulls[-1])
+    jumped = START + 39 * DAY + jump
+    before = only([*fulls, incr], START + 39 * DAY + 2 * HOUR, policy)
+    # neither at once, nor behind the first backup that has the new time
+    for there, now in [
+        ([*fulls, incr], jumped),
+        ([*fulls, incr, backup(jumped)], jumped + HOUR),
+    ]:
+        plan = only(there, now, policy)
+        assert set(labels(plan.removals)) <= {*labels(before.removals), fulls[9].label, fulls[10].label}
+        assert incr.label not in labels(plan.removals)
+        assert jump - 2 * DAY < plan.uncounted <= jump
+    # but as new ones come, the old ones go
+    later = [backup(jumped + day * DAY) for day in range(33)]
+    plan = only([*fulls, *later], jumped + 32 * DAY + HOUR, policy)
+    assert plan.base == later[2].label
+    assert plan.uncounted == timedelta(0)
+
+
+def test_a_few_failed_backups_are_no_pause() -> None:
+    fulls = [backup(START + day * DAY) for day in (0, 1, 2, 8, 9)]
+    assert only(fulls, START + 12 * DAY, replace(POLICY, full_every=DAY)).uncounted == timedelta(0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class History:
     """What was backed up, and which timelines recoveries began."""
@@ -198,6 +227,7 @@ policies = st.builds(
     recovery_window=st.integers(1, 40).map(lambda days: days * DAY),
     keep_incr=st.integers(0, 72).map(lambda hours: hours * HOUR),
     keep_weekly=st.sampled_from([timedelta(0), timedelta(weeks=10), timedelta(weeks=52)]),
+    full_every=st.sampled_from([None, DAY, 3 * DAY]),
 )
 
 

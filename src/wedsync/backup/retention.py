@@ -5,15 +5,23 @@ one that the new timeline is reached from), incremental ones for `keep_incr`, th
 first full one of each week for `keep_weekly`, held ones, the newest good one whatever its age; and all that
 any of them is built on. A backup with damaged pages never counts as the good one. WAL is kept from the base
 on without a gap; older backups keep only the segments that make them consistent.
+
+Time ages backups only while new ones are taken. A pause of many times the interval between full backups is
+counted as one interval: after a clock that jumped ahead, or a machine that was off for long, the past goes
+no faster than new backups come to take its place.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
+from wedsync.backup.configuration import repositories
 from wedsync.backup.model import Backup, BackupKind, Timeline
 from wedsync.backup.timelines import leads_to, lineage, live_at
 from wedsync.config import BackupConfig
+
+_MANY = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +31,8 @@ class RetentionPolicy:
     recovery_window: timedelta
     keep_incr: timedelta
     keep_weekly: timedelta
+    full_every: timedelta | None = None
+    """The longest interval between full backups; `None`: pauses count in full."""
 
     @classmethod
     def of(cls, config: BackupConfig) -> "RetentionPolicy":
@@ -31,6 +41,7 @@ class RetentionPolicy:
             recovery_window=config.recovery_window,
             keep_incr=config.keep_incr,
             keep_weekly=config.keep_weekly,
+            full_every=max(repository.full_every for repository in repositories(config).values()),
         )
 
 
@@ -53,6 +64,8 @@ class Retention:
     """WAL goes before this many full backups, counted from the newest of those that stay; `None`: all stays."""
     base: str | None
     """The backup that the promised window stands on."""
+    uncounted: timedelta = timedelta(0)
+    """How much of the time in which no full backup was taken ages nothing."""
 
 
 def retention(
@@ -88,15 +101,16 @@ def _one_repository(
     good_fulls = [item for item in good if item.kind is BackupKind.FULL]
     if not good_fulls:
         return Retention(repo=repo, removals=(), keep_fulls=None, base=None)
-    base = _base(good_fulls, now - policy.recovery_window, timelines)
+    pauses = _pauses(backups, policy, now)
+    base = _base(good_fulls, _promised_from(policy, pauses, now), timelines)
+
+    def age(item: Backup) -> timedelta:
+        uncounted = (min(pause.uncounted, pause.end - item.finished_at) for pause in pauses)
+        return now - item.finished_at - sum((max(part, timedelta()) for part in uncounted), timedelta())
 
     kept = {item.label for item in backups if item.kind is BackupKind.FULL and item.label >= base.label}
-    kept |= {
-        item.label
-        for item in backups
-        if item.kind is not BackupKind.FULL and now - item.finished_at < policy.keep_incr
-    }
-    kept |= {item.label for item in _first_of_each_week(good_fulls) if now - item.finished_at < policy.keep_weekly}
+    kept |= {item.label for item in backups if item.kind is not BackupKind.FULL and age(item) < policy.keep_incr}
+    kept |= {item.label for item in _first_of_each_week(good_fulls) if age(item) < policy.keep_weekly}
     kept |= {item.label for item in backups if item.held is not None}
     kept |= {good[-1].label, good_fulls[-1].label}
     kept = _with_all_they_need(kept, by_label)
@@ -112,7 +126,36 @@ def _one_repository(
         removals=tuple(removals),
         keep_fulls=sum(1 for item in fulls_left if item.label >= base.label),
         base=base.label,
+        uncounted=sum((pause.uncounted for pause in pauses), timedelta()),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pause:
+    """A time without full backups, far longer than the schedule has it."""
+
+    begin: datetime
+    end: datetime
+    uncounted: timedelta
+
+
+def _pauses(backups: Sequence[Backup], policy: RetentionPolicy, now: datetime) -> tuple[_Pause, ...]:
+    """The pauses in the recovery window, newest first. Before it, retention itself has made larger ones."""
+    if policy.full_every is None:
+        return ()
+    moments = sorted({item.finished_at for item in backups if item.kind is BackupKind.FULL} | {now})
+    found: list[_Pause] = []
+    for begin, end in reversed(list(pairwise(moments))):
+        if end <= _promised_from(policy, found, now):
+            break
+        if end - begin > _MANY * policy.full_every:
+            found.append(_Pause(begin=begin, end=end, uncounted=end - begin - policy.full_every))
+    return tuple(found)
+
+
+def _promised_from(policy: RetentionPolicy, pauses: Iterable[_Pause], now: datetime) -> datetime:
+    """Where the recovery window begins; these pauses, all in it, lengthen it."""
+    return now - policy.recovery_window - sum((pause.uncounted for pause in pauses), timedelta())
 
 
 def _base(

@@ -69,6 +69,16 @@ class BackupRemoved(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionHeldBack(Event):
+    """A long time without full backups ages nothing: the clock may have jumped ahead; backups stay longer."""
+
+    level = "warning"
+
+    repo: int
+    uncounted_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionFailed(Event):
     """A repository could not be tidied up; nothing that is needed is missing, it only takes more room."""
 
@@ -204,6 +214,8 @@ class BackupRuns:
             if plan.repo in repos and plan.repo in readable
         )
         for plan in plans:
+            if plan.uncounted:
+                observe(RetentionHeldBack(repo=plan.repo, uncounted_s=plan.uncounted.total_seconds()))
             for removal in plan.removals:
                 await self._pgbackrest.expire_label(repo=plan.repo, label=removal.label)
                 observe(BackupRemoved(repo=plan.repo, label=removal.label, reason=removal.reason))
