@@ -1,7 +1,7 @@
 """The one place that builds objects and starts services."""
 
 from wedsync.app.keys import Keys, new_sign_in_link, read_keys
-from wedsync.app.opening import check_flags, require_free_ports, setup_lock, write_first_config
+from wedsync.app.opening import check_flags, close_home, require_free_ports, setup_lock, write_first_config
 from wedsync.app.platform import Platform, this_environment
 from wedsync.app.problems import as_problem
 from wedsync.app.running import running_pid
@@ -26,6 +26,7 @@ __all__ = [
     "StatusReader",
     "as_problem",
     "check_flags",
+    "close_home",
     "last_words",
     "new_sign_in_link",
     "prepare_adopted",

@@ -7,6 +7,7 @@ from contextlib import suppress
 from wedsync.app.platform import Platform
 from wedsync.app.running import running_pid, service_lock
 from wedsync.cluster import ServerState, require_free_port
+from wedsync.config import Home
 from wedsync.errors import ConfigProblem, HomeProblem, UsageProblem
 from wedsync.process import FileLock
 
@@ -79,6 +80,21 @@ port = {config.gateway.port}
             hint="choose another --home, or run this as the directory's owner",
         ) from error
     return True
+
+
+def close_home(home: Home) -> None:
+    """Keep other users out of the home, also out of a directory that was there before and open to them."""
+    mode = home.root.stat().st_mode
+    if not mode & 0o077:
+        return
+    try:
+        home.root.chmod(0o700)
+    except OSError as error:
+        raise HomeProblem(
+            f"other users can look into {home.root}, and that cannot be changed",
+            detail=f"mode {mode & 0o777:04o}; {error}",
+            hint="choose another --home, or run this as the directory's owner",
+        ) from error
 
 
 def setup_lock(platform: Platform) -> FileLock:

@@ -17,6 +17,7 @@ def enter_home(home_path: str | None) -> "Home":
     """The home to work on, as its owner: a process of root becomes the service user here.
 
     Variables of libpq (`PGHOST`, `PGPASSWORD` …) are forgotten: what is connected to is said by the home.
+    What is written from here on is for its owner only, whatever the umask of the caller was.
     """
     from wedsync.config import default_home
 
@@ -29,6 +30,7 @@ def enter_home(home_path: str | None) -> "Home":
         done = step_down(home.root)
         for sentence in done.sentences() if done else []:
             click.echo(f"  {sentence}", err=True)
+    os.umask(0o077)
     return home
 
 

@@ -94,6 +94,7 @@ async def _up(home_path: str | None, *, port: int | None, db_port: int | None, d
     app.require_free_ports(platform, new=new)
     if app.write_first_config(platform):
         click.echo(f"  wrote {home.config_file.name}", err=True)
+    app.close_home(home)
     with app.setup_lock(platform):
         if await _runs_already(platform):
             return Exit.DONE
