@@ -64,15 +64,20 @@ class Platform:
                 hint="wedsync doctor says what is possible with an adopted PostgreSQL",
             )
 
-    def require_backups(self, what: str) -> None:
-        """Refuse a command that needs repositories, and write the backup engine's configuration for it."""
+    def require_backups(self, what: str, *, changes: bool = False) -> None:
+        """Refuse a command that needs repositories; see that the backup engine's configuration is there.
+
+        It is written anew for a command that `changes` something, as by `up` and the keeper; one that only
+        reads may run at any time beside those, and takes the file as it is.
+        """
         if not self.takes_backups:
             raise UsageProblem(
                 f"{what}: no backups are taken from this home",
                 detail="database.data_directory does not name the data directory of the adopted PostgreSQL",
                 hint="set it where the files are on this host (docs/how-to/adopt.md)",
             )
-        self.pgbackrest.write_config()
+        if changes or not self.home.pgbackrest_config.exists():
+            self.pgbackrest.write_config()
 
     @cached_property
     def engine(self) -> Engine:

@@ -89,7 +89,7 @@ def register(main: click.Group) -> None:
         """
         if release == bool(reason):
             raise click.UsageError("give either --reason or --release")
-        platform = _with_backups(home_path)
+        platform = _with_backups(home_path, changes=True)
         _audit(platform, "backup hold", {"repo": repo, "label": label, "reason": reason})
         await platform.backup_runs.hold(repo=repo, label=label, reason=reason)
         if as_json:
@@ -109,7 +109,7 @@ async def _run(home_path: str | None, *, as_json: bool, kind: str, repo: int | N
     from wedsync.backup import BackupKind, RunReason
     from wedsync.words import duration_words, size_words
 
-    platform = _with_backups(home_path)
+    platform = _with_backups(home_path, changes=True)
     _known(platform, repo)
     _audit(platform, "backup run", {"type": kind, "repo": repo})
     line = ProgressLine()
@@ -193,7 +193,7 @@ async def _list(home_path: str | None, *, as_json: bool) -> Exit:
 
 
 async def _expire(home_path: str | None, *, as_json: bool, repo: int | None, label: str | None, yes: bool) -> Exit:
-    platform = _with_backups(home_path)
+    platform = _with_backups(home_path, changes=yes)
     if label is not None and repo is None:
         raise click.UsageError("--label needs --repo")
     plans = await platform.backup_runs.plan_retention()
@@ -217,9 +217,9 @@ async def _expire(home_path: str | None, *, as_json: bool, repo: int | None, lab
     return Exit.DONE
 
 
-def _with_backups(home_path: str | None) -> "Platform":
+def _with_backups(home_path: str | None, *, changes: bool = False) -> "Platform":
     platform = open_platform(home_path)
-    platform.require_backups("backup")
+    platform.require_backups("backup", changes=changes)
     return platform
 
 

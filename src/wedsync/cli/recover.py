@@ -65,10 +65,10 @@ def register(main: click.Group) -> None:
     command(recover, "run", interrupted="nothing is lost; the same command goes on")(run)
 
 
-def _local(home_path: str | None) -> "Platform":
+def _local(home_path: str | None, *, changes: bool = False) -> "Platform":
     platform = open_platform(home_path)
     platform.require_local("recover")
-    platform.pgbackrest.write_config()
+    platform.require_backups("recover", changes=changes)
     return platform
 
 
@@ -142,7 +142,7 @@ async def _run(home_path: str | None, *, as_json: bool, to: str | None, undo: bo
 
     if (to is None) == (not undo):
         raise UsageProblem("say where to go back to", hint="either --to MOMENT or --undo")
-    platform = _local(home_path)
+    platform = _local(home_path, changes=True)
     recoverer = platform.recoverer
     plan = await (recoverer.plan_undo() if to is None else recoverer.plan(_moment(to)))
     if not as_json:
