@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from wedsync.cluster import ServerState
 from wedsync.errors import Busy, RecoveryFailed, RecoveryRefused, TargetUnreachable, WedsyncError
 from wedsync.process import FileLock, run
 from wedsync.recovery import Phase
+from wedsync.recovery.plan import Present
 
 
 async def test_a_data_directory_deleted_under_load_comes_back_with_every_acknowledged_commit(
@@ -339,3 +341,84 @@ async def test_a_repository_that_fails_under_replay_is_no_end_of_the_wal(
         away.rename(path)
     await protected.recover(None)
     assert await protected.rows() == [1, 2, 3]
+
+
+async def lose_from_the_repositories(own: Protected) -> str:
+    """Archive a segment, then delete it in both repositories; its name."""
+    name = await own.archive()
+    for path in own.home.root.glob(f"repo?/archive/**/{name}*"):
+        path.unlink()
+    return name
+
+
+async def test_a_segment_lost_from_the_archive_is_kept_from_pg_wal(protected: Protected) -> None:
+    await protected.commit()
+    moment = await protected.moment()
+    await protected.archive()
+    await protected.commit()
+    await lose_from_the_repositories(protected)
+    await protected.commit()
+    plan = await protected.plan(moment)
+    assert plan.present is Present.UNDO
+    await protected.carry_out(plan)
+    assert await protected.rows() == [1]
+    await protected.undo()
+    assert await protected.rows() == [1, 2, 3]
+
+
+async def test_where_nothing_leads_to_the_present_a_backup_is_taken_first(protected: Protected) -> None:
+    await protected.commit()
+    moment = await protected.moment()
+    await protected.archive()
+    await protected.commit()
+    (protected.home.pgdata / "pg_wal" / await lose_from_the_repositories(protected)).unlink()
+    await protected.commit()
+    plan = await protected.plan(moment)
+    assert plan.present is Present.BACKUP
+    done = await protected.carry_out(plan)
+    assert done.can_be_undone
+    assert await protected.rows() == [1]
+    await protected.undo()
+    assert await protected.rows() == [1, 2, 3]
+
+
+async def test_where_nothing_leads_to_the_present_of_a_stopped_server_its_files_are_put_aside(
+    protected: Protected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await protected.commit()
+    moment = await protected.moment()
+    await protected.archive()
+    await protected.commit()
+    (protected.home.pgdata / "pg_wal" / await lose_from_the_repositories(protected)).unlink()
+    await protected.platform.server.stop()
+    plan = await protected.plan(moment)
+    assert plan.present is Present.ASIDE
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+        with pytest.raises(RecoveryRefused, match="which no backup leads to"):
+            await protected.carry_out(plan)
+    done = await protected.carry_out(plan)
+    assert not done.can_be_undone
+    assert await protected.rows() == [1]
+    before = protected.home.kept / done.id / "pgdata.before"
+    await protected.platform.server.stop()
+    shutil.rmtree(protected.home.pgdata)
+    before.rename(protected.home.pgdata)
+    await protected.start()
+    assert await protected.rows() == [1, 2]
+
+
+async def test_the_history_of_a_timeline_that_is_in_no_archive_is_kept(protected: Protected) -> None:
+    await protected.commit()
+    moment = await protected.moment()
+    await protected.commit()
+    await protected.recover(moment)
+    await protected.commit()
+    await protected.platform.server.stop()
+    for path in protected.home.root.glob("repo?/archive/**/00000002.history*"):
+        if path.is_file():
+            path.unlink()
+    done = await protected.recover(moment)
+    assert done.timeline == 3
+    await protected.undo()
+    assert await protected.rows() == [1, 3]

@@ -6,12 +6,14 @@ from functools import cached_property
 from pathlib import Path
 
 from wedsync.backup import (
+    BackupKind,
     BackupRecords,
     BackupRuns,
     BackupService,
     ClusterAccess,
     HeartbeatService,
     PgBackRest,
+    RunReason,
     Surveyor,
     Verifier,
 )
@@ -152,6 +154,7 @@ class Platform:
             state=self.state,
             clock=self.clock,
             settle=self.settle_roles,
+            safety_backup=lambda repo: self.backup_runs.take(BackupKind.INCR, repo=repo, reason=RunReason.SAFETY),
         )
 
     def backup_service(self) -> BackupService:

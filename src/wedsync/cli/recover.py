@@ -53,7 +53,7 @@ def register(main: click.Group) -> None:
     async def run(*, home_path: str | None, as_json: bool, to: str | None, undo: bool, yes: bool) -> Exit:
         """Take the whole database back, in place. Interrupted, the same command goes on.
 
-        The present state is secured first: `--undo` brings it back.
+        The present state is secured first; the plan says whether `--undo` brings it back.
 
         \b
         Example: wedsync recover run --to '2026-06-14 11:05:30+01:00'
@@ -182,6 +182,14 @@ def _confirmed() -> bool:
     return sys.stdin.isatty() and click.confirm("Take the whole database back now?", default=False)
 
 
+_AFTERWARDS = {
+    "undo": "undo brings them back",
+    "backup": "a backup is taken first: undo brings them back",
+    "aside": "undo does not bring them back: the present data directory is put aside, whole",
+    "lost": "undo does not bring them back",
+}
+
+
 def _say_plan(plan: "RecoveryPlan") -> None:
     from wedsync.words import duration_words, moment_words, size_words
 
@@ -196,7 +204,7 @@ def _say_plan(plan: "RecoveryPlan") -> None:
     click.echo(
         f"lost       {many}{loss.commits} commits"
         + (f", {moment_words(loss.from_at)} to {moment_words(loss.to_at)}" if loss.commits else "")
-        + " (undo brings them back)"
+        + f" ({_AFTERWARDS[plan.present]})"
     )
     forecast = plan.forecast
     learnt = f"from {forecast.runs} runs here" if forecast.runs else "not measured on this machine yet"

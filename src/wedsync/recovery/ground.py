@@ -38,6 +38,8 @@ class Ground:
     """Whether the server takes connections: then everything up to now can be archived before it is stopped."""
     local: tuple[LocalSegment, ...]
     """Segments that are in no archive: of the data directory, and what recoveries put aside."""
+    has_files: bool
+    """Whether the data directory is that of the present state, and as far as one sees it can be started."""
     history: Sequence[Measurement]
     now: datetime
 
@@ -131,6 +133,7 @@ class Scout:
             and server_state(self._server) is ServerState.RUNNING
             and await self._server.ready(),
             local=local,
+            has_files=own and server_state(self._server) is not ServerState.ABSENT,
             history=history,
             now=now,
         )

@@ -2,11 +2,30 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from wedsync.backup import Backup, RestoreTarget
 from wedsync.database import Lsn
 from wedsync.recovery.forecast import Forecast
+
+
+class Present(StrEnum):
+    """What becomes of the state that a recovery replaces."""
+
+    UNDO = "undo"
+    """A backup and all WAL behind it lead to it: undo brings it back."""
+    BACKUP = "backup"
+    """The same, as soon as a backup was taken, with which the recovery begins."""
+    ASIDE = "aside"
+    """Nothing leads to it, and the server is down: the data directory is put aside whole."""
+    LOST = "lost"
+    """Nothing leads to it, and the data directory is missing or cannot be started."""
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether `recover run --undo` brings it back."""
+        return self in {Present.UNDO, Present.BACKUP}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +64,7 @@ class RecoveryPlan:
     needs_local_wal: bool
     """Whether WAL may be needed that is on this machine only."""
     loss: Loss
+    present: Present
     forecast: Forecast
     ends_behind: Lsn | None = None
     """A record that replay to the end of a timeline must have read; `None` where that is not known before."""
@@ -78,6 +98,7 @@ class RecoveryPlan:
                 "from": self.loss.from_at,
                 "to": self.loss.to_at,
             },
+            "present": str(self.present),
             "forecast_s": round(self.forecast.total_s, 1),
             "forecast_range_s": [round(self.forecast.low_s, 1), round(self.forecast.high_s, 1)],
             "forecast_from_runs": self.forecast.runs,

@@ -28,7 +28,7 @@ from wedsync.recovery.ground import Ground
 from wedsync.recovery.journal import JournalEntry
 from wedsync.recovery.local_wal import commits_in
 from wedsync.recovery.loss import LossCounter
-from wedsync.recovery.plan import RecoveryPlan
+from wedsync.recovery.plan import Present, RecoveryPlan
 from wedsync.recovery.route import Route, find_route, on_the_way, segments_between
 
 _SECOND = timedelta(seconds=1)
@@ -80,7 +80,7 @@ class Planner:
                 return await self._plan(ground, way, wanted=wanted, asked=asked)
             ways += [way] if way is not None else []
         single = single_moment(ground, wanted)
-        if single is not None and not ways:
+        if single is not None:
             return await self._single(ground, single, asked)
         nearest = max(ways, key=lambda way: way.stop.last_commit_at or way.route.base.finished_at, default=None)
         if nearest is None:
@@ -215,7 +215,8 @@ class Planner:
             return [Stop(target=target, timeline=timeline, last_segment=names[-1])]
         commits = await commits_in(self._engine, tail)
         before = [commit for commit in commits if commit.at <= moment]
-        if not before:
+        later = len(before) < len(commits)
+        if not before and (to_the_end or not later):
             return []
         if to_the_end:
             return [
@@ -226,13 +227,12 @@ class Planner:
                     last_commit_at=before[-1].at,
                 )
             ]
-        later = len(before) < len(commits)
         return [
             Stop(
                 target=at_time(moment, timeline) if later else at_lsn(before[-1].lsn, timeline),
                 timeline=timeline,
                 last_segment=names[-1],
-                last_commit_at=before[-1].at,
+                last_commit_at=before[-1].at if before else None,
                 falls_short=not later,
             )
         ]
@@ -309,6 +309,7 @@ class Planner:
             loss=await self._losses.count(
                 ground, archive, timeline=stop.timeline, moment=None if to_its_end else target_at
             ),
+            present=present(ground),
             forecast=forecast(
                 database_bytes=route.base.database_bytes,
                 wal_segments=len(route.segments),
@@ -324,6 +325,33 @@ class Planner:
                 )
             ),
         )
+
+
+def present(ground: Ground) -> Present:
+    """What can become of the present state."""
+    if leads_to_present(ground):
+        return Present.UNDO
+    if ground.running:
+        return Present.BACKUP
+    return Present.ASIDE if ground.has_files else Present.LOST
+
+
+def leads_to_present(ground: Ground) -> bool:
+    """Whether a backup and all WAL behind it, here or archived, lead to the end of the live timeline."""
+    for archive in ground.archives:
+        here = {segment.name for segment in ground.tail(ground.live)}
+        names = here | {name for name in archive.segments if timeline_of(name) == ground.live}
+        route = names and find_route(
+            ground.backups_before(ground.now, archive.repo),
+            archive,
+            last_segment=max(names),
+            timeline=ground.live,
+            known=ground.timelines,
+            also_here=ground.local_names,
+        )
+        if route:
+            return True
+    return False
 
 
 def at_time(moment: datetime, timeline: int) -> RestoreTarget:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from wedsync.cluster import Server, ServerState, read_control
 from wedsync.cluster.datadir import is_server_of, read_pid_file
-from wedsync.errors import DataDirectoryProblem, RecoveryRefused
+from wedsync.errors import DataDirectoryProblem, RecoveryFailed, RecoveryRefused
 from wedsync.recovery.ground import server_state
-from wedsync.recovery.plan import RecoveryPlan
+from wedsync.recovery.plan import Present, RecoveryPlan
 
 _SPARE_BYTES = 128 * 1024 * 1024
 
@@ -36,15 +36,19 @@ async def preflight(server: Server, plan: RecoveryPlan) -> None:
             detail=f"its system identifier is {found}, the backups' is {plan.base.system_id}",
             hint=f"if it is not needed any more, move it away: mv {pgdata} {pgdata}.old",
         )
-    there = directory_bytes(pgdata)
+    aside = plan.present is Present.ASIDE
+    there = directory_bytes(pgdata) if serves_delta(pgdata) and not aside else 0
     free = shutil.disk_usage(root).free
     needed = max(0, plan.base.database_bytes - there) + _SPARE_BYTES
     if free < needed:
         raise RecoveryRefused(
-            "there is not enough space for the restored files",
+            "there is not enough space for the restored files beside the present ones, which no backup leads to"
+            if aside
+            else "there is not enough space for the restored files",
             detail=f"{free / 1e6:.0f} MB are free, {needed / 1e6:.0f} MB are needed"
             f" ({plan.base.database_bytes / 1e6:.0f} MB, {there / 1e6:.0f} MB of it are there)",
-            hint="free space on the file system of the home, then run the command again",
+            hint="free space on the file system of the home, then run the command again"
+            + ("; or start the server and take a backup first: wedsync backup run" if aside else ""),
         )
 
 
@@ -90,14 +94,32 @@ def delta_ground(pgdata: Path, aside: Path, *, version: int) -> bool:
     (pgdata / "postmaster.pid").unlink(missing_ok=True)
     if not pgdata.is_dir() or not any(pgdata.iterdir()):
         return False
-    if (pgdata / "PG_VERSION").exists() or (pgdata / "backup.manifest").exists():
+    if serves_delta(pgdata):
+        if not any((pgdata / name).exists() for name in ("PG_VERSION", "backup.manifest")):
+            (pgdata / "PG_VERSION").write_text(f"{version}\n")
         return True
-    if all((pgdata / name).is_dir() for name in ("base", "global")):
-        (pgdata / "PG_VERSION").write_text(f"{version}\n")
-        return True
-    aside.mkdir(parents=True, exist_ok=True, mode=0o700)
     number = 1
     while (aside / f"pgdata.remains.{number}").exists():
         number += 1
-    pgdata.rename(aside / f"pgdata.remains.{number}")
+    move_aside(pgdata, aside / f"pgdata.remains.{number}")
     return False
+
+
+def serves_delta(pgdata: Path) -> bool:
+    """Whether what is in `pgdata` is left of a cluster, so that a restore may use it."""
+    return any((pgdata / name).exists() for name in ("PG_VERSION", "backup.manifest")) or all(
+        (pgdata / name).is_dir() for name in ("base", "global")
+    )
+
+
+def move_aside(pgdata: Path, to: Path) -> None:
+    """Move the data directory. Raises `RecoveryFailed` where it cannot be moved, such as a mount point."""
+    to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        pgdata.rename(to)
+    except OSError as error:
+        raise RecoveryFailed(
+            "the data directory cannot be put aside",
+            detail=str(error),
+            hint=f"move what is in {pgdata} away by hand, then run the command again",
+        ) from error

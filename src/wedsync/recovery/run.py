@@ -31,12 +31,12 @@ from wedsync.recovery.forecast import Phase
 from wedsync.recovery.ground import Ground, Scout, was_promoted
 from wedsync.recovery.history import read_history, record_phases
 from wedsync.recovery.journal import Journal, JournalEntry, Stage, WayBack, began, point_name, recovery_id
-from wedsync.recovery.kept import Kept, put_back
+from wedsync.recovery.kept import Kept, put_back, put_back_histories
 from wedsync.recovery.leftovers import end_restores, forget_fetched
 from wedsync.recovery.local_wal import LocalSegment
-from wedsync.recovery.plan import RecoveryPlan
-from wedsync.recovery.planner import Planner
-from wedsync.recovery.preflight import delta_ground, is_untouched, preflight
+from wedsync.recovery.plan import Present, RecoveryPlan
+from wedsync.recovery.planner import Planner, leads_to_present
+from wedsync.recovery.preflight import delta_ground, is_untouched, move_aside, preflight
 from wedsync.recovery.replay import Reached, ReplayPosition, promote, replay_words, wait_for_target
 from wedsync.recovery.secure import Report, secure_and_stop, stop, wait_until_archived
 from wedsync.recovery.stopwatch import Stopwatch
@@ -105,8 +105,13 @@ class Recoverer:
         state: StateStore,
         clock: Clock,
         settle: Callable[[], Awaitable[None]],
+        safety_backup: Callable[[int], Awaitable[object]],
     ) -> None:
-        """`settle` is called when the server takes writes again: roles and passwords are put right."""
+        """`settle` is called when the server takes writes again: roles and passwords are put right.
+
+        `safety_backup` takes a backup into a repository; the server runs.
+        """
+        self._safety_backup = safety_backup
         self._server = server
         self._pgbackrest = pgbackrest
         self._timelines = TimelineBook(pgbackrest=pgbackrest, state=state)
@@ -132,6 +137,8 @@ class Recoverer:
         half-way is gone on with.
         """
         last = self.journal.unfinished()
+        if last is not None and last.stage.files_are_whole and not self._came_through(last):
+            last = None  # it has changed nothing
         if last is not None and last.target == "undo" and last.plan.get("undoes"):
             last = self.journal.find(last.plan["undoes"])
         if last is None or last.way_back is None:
@@ -151,8 +158,23 @@ class Recoverer:
         """
         self._home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
         alone = FileLock(self._home.run / "recovery.lock", purpose=f"recovery to {plan.asked}")
-        with alone, await self._no_backups(plan, report):
-            return await self._run(plan, report)
+        with alone:
+            if plan.present is Present.BACKUP:
+                await self._back_up_present(plan, report)
+            with await self._no_backups(plan, report):
+                return await self._run(plan, report)
+
+    async def _back_up_present(self, plan: RecoveryPlan, report: Report) -> None:
+        """Take a backup, because nothing else leads to the present state; raises if nothing does then either."""
+        await self._no_backups(plan, report)
+        report(Phase.SECURE, f"no backup leads to the present state: taking one into repo{plan.repo}")
+        await self._safety_backup(plan.repo)
+        if not leads_to_present(await self._look()):
+            raise RecoveryRefused(
+                "the present state could not be brought back: WAL behind the newest backup is missing",
+                detail=f"a backup was taken into repo{plan.repo}, and still nothing leads to the present",
+                hint="look at wedsync status: WAL has to reach the archive",
+            )
 
     def tidy_kept(self) -> list[str]:
         """Remove what was put aside for recoveries that lie outside the recovery window; their ids."""
@@ -206,7 +228,7 @@ class Recoverer:
             report(Phase.STOP, f"going on with the recovery of {entry.started_at:%H:%M:%S} ({entry.stage})")
             entry = replace(
                 entry,
-                plan=_plain(plan.to_json()) | {"resumed": True},
+                plan=_plain(plan.to_json()) | {"resumed": True, "present": entry.plan["present"]},
                 target=plan.asked,
                 target_at=plan.target_at,
             )
@@ -286,8 +308,11 @@ class Recoverer:
         straight = plan.base.timeline == plan.timeline and plan.restore_target.kind is not TargetKind.DEFAULT
         first = entry.stage is Stage.STOPPED
         with stopwatch.time(Phase.RESTORE):
-            delta = delta_ground(pgdata, self._kept.of(entry.id), version=self._server.engine.postgresql_version)
             entry = self.journal.reach(entry, Stage.RESTORING)
+            whole = self._kept.of(entry.id) / "pgdata.before"
+            if entry.plan["present"] == Present.ASIDE and not whole.exists():
+                move_aside(pgdata, whole)
+            delta = delta_ground(pgdata, self._kept.of(entry.id), version=self._server.engine.postgresql_version)
             report(Phase.RESTORE, f"restoring {plan.base.label} from repo{plan.repo}")
             try:
                 await self._pgbackrest.restore(
@@ -309,6 +334,7 @@ class Recoverer:
                         hint="free space on the file system of the home, then run the same command again",
                     ) from error
                 raise
+            put_back_histories(self._kept.histories(), pgdata)
             if plan.needs_local_wal:
                 put_back(self._kept_for(plan), pgdata)
             forget_fetched(self._home, self._pgbackrest.config.stanza)
@@ -432,14 +458,14 @@ class Recoverer:
             phases_s=stopwatch.phases_s,
             timeline=begun.timeline,
             archiving=archiving,
-            can_be_undone=entry.plan["undoes"] != entry.id,
+            can_be_undone=entry.plan["undoes"] != entry.id and Present(entry.plan["present"]).can_be_undone,
         )
         with self._state.transaction():
             if entry.plan["undoes"] is not None:
                 self.journal.mark_undone(entry.plan["undoes"])
             self.journal.end(
                 replace(entry, stage=Stage.FINISHED),
-                "done" if result.can_be_undone else "undone",
+                "done" if entry.plan["undoes"] != entry.id else "undone",
                 at=now,
                 result=_plain(result.to_json()),
             )
@@ -463,6 +489,8 @@ class Recoverer:
         """
         try:
             async with asyncio.timeout(_CONFIRMED.total_seconds()):
+                for path in self._kept.histories_of(entry.id):
+                    await self._pgbackrest.archive_push(path)
                 for name in self._kept.segments_of(entry.id):
                     await self._pgbackrest.archive_push(self._kept.of(entry.id) / name)
         except (WedsyncError, TimeoutError) as error:

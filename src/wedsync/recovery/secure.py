@@ -1,10 +1,12 @@
 """Secure the state that a recovery is about to replace, so that it can be taken back; then stop the server."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from time import monotonic
 
 from psycopg import AsyncConnection
@@ -80,9 +82,12 @@ async def secure_and_stop(
             report(Phase.SECURE, "marking the present state, so that it can be taken back")
             point = await _mark_and_archive(server, pgbackrest, point_name(recovery), repo=repo, report=report)
     try:
+        with stopwatch.time(Phase.SECURE):
+            _copy_lost(server, archived, directory)
         with held_open(deleted, directory):
             await stop(server, stopwatch, report)
         with stopwatch.time(Phase.SECURE):
+            kept.keep_histories(recovery, server.home.pgdata)
             names = {*keep(_local(server, archived), directory), *kept.segments_of(recovery)}
     except OSError as error:
         if error.errno not in _FULL:
@@ -123,6 +128,15 @@ async def stop(server: Server, stopwatch: Stopwatch, report: Report) -> None:
         if server.postmaster_pid() is not None:
             report(Phase.STOP, "stopping PostgreSQL")
         await server.stop("fast")
+
+
+def _copy_lost(server: Server, archived: Collection[str], directory: Path) -> None:
+    """Copy the segments that the server takes for archived and no repository holds: its last act recycles them."""
+    notes = server.home.pgdata / "pg_wal/archive_status"
+    for segment in _local(server, archived):
+        if not segment.is_deleted and (notes / f"{segment.name}.done").exists():
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            shutil.copyfile(segment.source, directory / segment.name)
 
 
 def _local(server: Server, archived: Collection[str]) -> list[LocalSegment]:
