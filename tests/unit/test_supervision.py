@@ -235,7 +235,7 @@ async def test_processes_are_stopped_last_first_even_if_one_does_not_stop() -> N
 
 
 async def test_a_fact_that_cannot_be_recorded_leaves_the_process_supervised(
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     pids: list[int] = []
 
@@ -251,4 +251,4 @@ async def test_a_fact_that_cannot_be_recorded_leaves_the_process_supervised(
     os.kill(pids[0], signal.SIGKILL)
     await eventually(lambda: len(pids) == 2)
     await cancel(task)
-    assert "process_not_recorded" in capsys.readouterr().out
+    assert "process_not_recorded" in caplog.text
