@@ -422,3 +422,13 @@ async def test_the_history_of_a_timeline_that_is_in_no_archive_is_kept(protected
     assert done.timeline == 3
     await protected.undo()
     assert await protected.rows() == [1, 3]
+
+
+async def test_a_plan_made_before_another_recovery_is_refused(protected: Protected) -> None:
+    await protected.commit()
+    plan = await protected.plan(await protected.moment())
+    await protected.commit()
+    await protected.recover(None)
+    with pytest.raises(RecoveryRefused, match="it holds no more"):
+        await protected.carry_out(plan)
+    assert await protected.rows() == [1, 2]

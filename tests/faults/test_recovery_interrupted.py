@@ -128,6 +128,18 @@ async def test_undo_of_a_recovery_that_stopped_half_way_is_the_state_before_it(p
     assert found.outcome == "undone"
 
 
+async def test_undo_passes_over_a_recovery_that_was_killed_before_it_changed_anything(
+    protected: Protected,
+) -> None:
+    await protected.commit()
+    first = await protected.moment()
+    await protected.commit()
+    await protected.recover(first)
+    await killed_recovery(protected, first.isoformat(), Stage.STOPPED, "after")
+    await protected.undo()
+    assert await protected.rows() == [1, 2]
+
+
 async def test_an_undo_that_was_killed_is_gone_on_with(protected: Protected) -> None:
     await protected.commit()
     moment = await protected.moment()

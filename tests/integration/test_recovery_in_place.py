@@ -195,3 +195,15 @@ async def test_what_was_kept_goes_when_it_is_outside_the_recovery_window(protect
     removed = protected.platform.recoverer.tidy_kept()
     assert len(removed) == 1  # the newest can still be undone
     assert [path.name for path in kept.iterdir()] != removed
+
+
+async def test_a_moment_before_all_commits_of_the_tail_is_exact(protected: Protected) -> None:
+    await protected.commit()
+    await protected.archive()
+    moment = await protected.moment()
+    await protected.commit()
+    await protected.kill()
+    plan = await protected.plan(moment)
+    assert not plan.clamped
+    await protected.carry_out(plan)
+    assert await protected.rows() == [1]

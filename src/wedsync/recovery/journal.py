@@ -144,6 +144,14 @@ class Journal:
         )
         return _entry(row) if row is not None else None
 
+    def newest(self) -> str:
+        """The recovery begun last that changed anything, and how it ended; empty if there is none."""
+        row = self._state.row(
+            "select id, outcome from recoveries where outcome <> 'abandoned'"
+            " and phase not in ('planned', 'stopped') order by rowid desc limit 1"
+        )
+        return f"{row['id']} {row['outcome']}" if row is not None else ""
+
     def find(self, recovery: str) -> JournalEntry | None:
         """The recovery with this id."""
         row = self._state.row("select * from recoveries where id = ?", (recovery,))

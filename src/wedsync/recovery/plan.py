@@ -69,6 +69,8 @@ class RecoveryPlan:
     ends_behind: Lsn | None = None
     """A record that replay to the end of a timeline must have read; `None` where that is not known before."""
     notes: tuple[str, ...] = ()
+    made_after: str = ""
+    """The recovery before it and how that ended: when another one came between, the plan holds no more."""
 
     def to_json(self) -> dict[str, Any]:
         """The answer of `recover plan --json`."""

@@ -128,7 +128,8 @@ class Recoverer:
 
     async def plan(self, moment: datetime | None) -> RecoveryPlan:
         """The plan to go back to `moment`, or to the newest state there is."""
-        return await self._planner.to_moment(await self._look(), moment)
+        after = self.journal.newest()
+        return replace(await self._planner.to_moment(await self._look(), moment), made_after=after)
 
     async def plan_undo(self) -> RecoveryPlan:
         """The plan to go back to the state before the last recovery. Raises `NothingToUndo`.
@@ -136,6 +137,7 @@ class Recoverer:
         The last one may have stopped half-way: then the state before it is meant. An undo that stopped
         half-way is gone on with.
         """
+        after = self.journal.newest()
         last = self.journal.unfinished()
         if last is not None and last.stage.files_are_whole and not self._came_through(last):
             last = None  # it has changed nothing
@@ -145,7 +147,7 @@ class Recoverer:
             last = self.journal.last_done()
         if last is None or last.way_back is None:
             raise NothingToUndo("no recovery was made that could be undone", hint="wedsync recover window")
-        return await self._planner.back(await self._look(), last)
+        return replace(await self._planner.back(await self._look(), last), made_after=after)
 
     async def _look(self) -> Ground:
         return await self._scout.look(read_history(self._state), self.journal.unfinished())
@@ -159,10 +161,20 @@ class Recoverer:
         self._home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
         alone = FileLock(self._home.run / "recovery.lock", purpose=f"recovery to {plan.asked}")
         with alone:
+            self._require_fresh(plan)
             if plan.present is Present.BACKUP:
                 await self._back_up_present(plan, report)
             with await self._no_backups(plan, report):
                 return await self._run(plan, report)
+
+    def _require_fresh(self, plan: RecoveryPlan) -> None:
+        newest = self.journal.newest()
+        if newest != plan.made_after:
+            raise RecoveryRefused(
+                "another recovery ran since this plan was made: it holds no more",
+                detail=f"the plan was made after: {plan.made_after or 'none'}; the newest is: {newest or 'none'}",
+                hint="plan again, and look at what would be lost now",
+            )
 
     async def _back_up_present(self, plan: RecoveryPlan, report: Report) -> None:
         """Take a backup, because nothing else leads to the present state; raises if nothing does then either."""
