@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -64,23 +64,25 @@ async def secure_and_stop(
     *,
     recovery: str,
     repo: int,
-    archived: Collection[str],
+    list_archived: Callable[[], Awaitable[Collection[str]]],
     clock: Clock,
     stopwatch: Stopwatch,
     report: Report,
 ) -> Secured:
     """Mark and archive the present state, stop the server, put the WAL aside that is only here.
 
-    `archived` are the segments that the repositories really hold: what PostgreSQL notes as archived may have
+    `list_archived` gives what the repositories really hold: what PostgreSQL notes as archived may have
     been lost there since. A server that has lost its data directory is asked nothing: the next new file would
     end it, and its open segments would be gone. A full disk is `DiskFull`: nothing was replaced yet.
     """
     directory, at, point = kept.of(recovery), clock.now(), None
+    archived = await list_archived()
     with stopwatch.time(Phase.SECURE):
         deleted = [segment for segment in _local(server, archived) if segment.is_deleted]
         if not deleted and server_state(server) is ServerState.RUNNING:
             report(Phase.SECURE, "marking the present state, so that it can be taken back")
             point = await _mark_and_archive(server, pgbackrest, point_name(recovery), repo=repo, report=report)
+            archived = await list_archived()  # with what was archived just now
     try:
         with stopwatch.time(Phase.SECURE):
             _copy_lost(server, archived, directory)
