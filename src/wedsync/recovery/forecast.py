@@ -64,13 +64,13 @@ class PhaseModel:
 
 
 MODELS: Mapping[Phase, PhaseModel] = {
-    Phase.SECURE: PhaseModel(fixed_s=1.0),
-    Phase.STOP: PhaseModel(fixed_s=0.4),
+    Phase.SECURE: PhaseModel(fixed_s=0.5),
+    Phase.STOP: PhaseModel(fixed_s=0.2),
     Phase.RESTORE: PhaseModel(fixed_s=0.6, bytes_per_s=650 * _MB),
     Phase.REPLAY: PhaseModel(fixed_s=0.8, unit_s=0.09, bytes_per_s=60 * _MB),
-    Phase.PROMOTE: PhaseModel(fixed_s=0.3),
-    Phase.CONFIRM: PhaseModel(fixed_s=1.0),
-    Phase.BACKUP: PhaseModel(fixed_s=1.5, bytes_per_s=480 * _MB),
+    Phase.PROMOTE: PhaseModel(fixed_s=1.2),
+    Phase.CONFIRM: PhaseModel(fixed_s=0.9),
+    Phase.BACKUP: PhaseModel(fixed_s=2.6, bytes_per_s=480 * _MB),
 }
 """Measured on two cores and a local disk: docs/explanation/recovery.md."""
 
