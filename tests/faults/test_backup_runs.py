@@ -16,6 +16,7 @@ import pytest
 from support.backups import BackedUp, backed_up_cluster
 from support.clusters import START, make_cluster, new_home, remove_cluster, small_config
 from support.events import eventually
+from support.small_disk import small_disk_to_fill
 from wedsync.backup import BackupKind, BackupRuns, PgBackRest, RunOutcome, RunReason, contiguous_spans
 from wedsync.clock import SystemClock
 from wedsync.cluster import Engine
@@ -110,12 +111,10 @@ async def test_a_cancelled_run_is_on_record_and_leaves_nothing_running(own: Back
 async def test_a_full_disk_is_told_by_name_and_the_next_run_works(
     engine: Engine, template: Home, home: Home
 ) -> None:
-    small = os.environ.get("WEDSYNC_TEST_SMALL_DISK")
-    if not small:
-        pytest.skip("WEDSYNC_TEST_SMALL_DISK names no small file system")
-    place = Path(small) / "repo2"
+    small = small_disk_to_fill()
+    place = small / "repo2"
     shutil.rmtree(place, ignore_errors=True)
-    ballast = Path(small) / "ballast"
+    ballast = small / "ballast"
     ballast.unlink(missing_ok=True)
     config = small_config(backup=_with_repo2(RepositoryConfig(path=str(place))))
     async with backed_up_cluster(engine, template, home, config) as own:

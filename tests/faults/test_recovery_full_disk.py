@@ -1,6 +1,5 @@
 """The disk fills up in the middle of a restore: what is said, and that running it again brings everything back."""
 
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.recoveries import Protected, protected_copy
+from support.small_disk import small_disk_to_fill
 from wedsync.config import Home
 from wedsync.errors import DiskFull
 from wedsync.recovery import Phase, Stage
@@ -20,11 +20,9 @@ def _fill(filler: Path) -> None:
 
 
 async def test_a_disk_that_fills_up_during_a_restore_loses_nothing(protected_template: Home) -> None:
-    disk = os.environ.get("WEDSYNC_TEST_SMALL_DISK")
-    if disk is None:
-        pytest.skip("bin/test gives a small disk only where it may mount one")
-    filler = Path(disk) / "filler"
-    async with protected_copy(protected_template, Home(Path(disk) / "home")) as own:
+    disk = small_disk_to_fill()
+    filler = disk / "filler"
+    async with protected_copy(protected_template, Home(disk / "home")) as own:
         await _lose_and_recover(own, filler)
 
 

@@ -10,6 +10,10 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
+
+_SMALL_BYTES = 1 << 30
+
 _INSIDE = """
 mount -t tmpfs -o size="$1",mode=777 tmpfs "$2" || exit
 shift 2
@@ -28,6 +32,16 @@ def is_possible() -> bool:
         return False
     tried = subprocess.run(_command("1m", Path("/tmp"), ["true"]), capture_output=True, check=False)  # noqa: S108
     return tried.returncode == 0
+
+
+def small_disk_to_fill() -> Path:
+    """The small file system that bin/test mounts for tests that fill it; skips the test where there is none."""
+    named = os.environ.get("WEDSYNC_TEST_SMALL_DISK")
+    if not named:
+        pytest.skip("bin/test gives a small disk only where it may mount one")
+    total = shutil.disk_usage(named).total
+    assert total < _SMALL_BYTES, f"WEDSYNC_TEST_SMALL_DISK has {total} bytes: that disk is not to be filled"
+    return Path(named)
 
 
 def run_on_small_disk(script: str, *, size: str, place: Path, timeout_s: float = 120) -> list[str]:

@@ -234,6 +234,11 @@ async def _say_what_runs(platform: "Platform") -> None:
     click.echo(f"  console          {new_sign_in_link(platform)}  (signs in once, within 15 minutes)")
     click.echo(f"  API              {keys.api_url}")
     click.echo(f"  database         port {platform.config.cluster.port}; keys: wedsync keys")
-    click.echo(
-        f"  recovery window  {moment_words(window.from_at)} – now" if window else "  recovery window  none yet"
+    # A server that runs archives the rest before it is stopped: then the window reaches to the present.
+    serves = facts.database is not None and facts.database.connects
+    words = (
+        f"{moment_words(window.from_at)} – {'now' if serves else moment_words(window.to_at)}"
+        if window
+        else "none yet"
     )
+    click.echo(f"  recovery window  {words}")
