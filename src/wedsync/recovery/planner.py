@@ -99,7 +99,7 @@ class Planner:
                 if not names:
                     continue
                 route = find_route(
-                    ground.backups_before(way_back.at, archive.repo),
+                    ground.survey.catalogue.of_repo(archive.repo),  # none is younger than the end of its timeline
                     archive,
                     last_segment=names[-1],
                     timeline=way_back.timeline,
@@ -337,12 +337,15 @@ def present(ground: Ground) -> Present:
 
 
 def leads_to_present(ground: Ground) -> bool:
-    """Whether a backup and all WAL behind it, here or archived, lead to the end of the live timeline."""
+    """Whether a backup and all WAL behind it, here or archived, lead to the end of the live timeline.
+
+    Every finished backup counts, also one that ended within this very second.
+    """
     for archive in ground.archives:
         here = {segment.name for segment in ground.tail(ground.live)}
         names = here | {name for name in archive.segments if timeline_of(name) == ground.live}
         route = names and find_route(
-            ground.backups_before(ground.now, archive.repo),
+            ground.survey.catalogue.of_repo(archive.repo),
             archive,
             last_segment=max(names),
             timeline=ground.live,
