@@ -21,7 +21,7 @@ from wedsync.database import ConnectionTarget
 from wedsync.demo import DEFAULT_SEED, load
 from wedsync.demo.generate import season_lines
 from wedsync.demo.season import Season
-from wedsync.demo.wedding import COLUMNS
+from wedsync.demo.wedding import COLUMNS, qualified
 from wedsync.migrations import up
 
 ROUNDS = 3
@@ -29,14 +29,15 @@ ROUNDS = 3
 
 async def empty(target: ConnectionTarget) -> None:
     async with await target.connect() as connection:
-        await connection.execute("truncate public.organizations cascade")
+        await connection.execute("truncate public.organizations, auth.users cascade")
         await connection.execute("drop table if exists ops.demo_loads")
 
 
 def bare_copy(dsn: str, directory: Path) -> float:
     """Seconds that psql needs for the files, in one transaction."""
     script = "".join(
-        f"\\copy public.{table} ({columns}) from '{directory / table}'\n" for table, columns in COLUMNS.items()
+        f"\\copy {'.'.join(qualified(table))} ({columns}) from '{directory / table}'\n"
+        for table, columns in COLUMNS.items()
     )
     started = time.perf_counter()
     subprocess.run(

@@ -14,7 +14,7 @@ from support.events import eventually
 from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
 from wedsync.demo import LiveTick, Outcome, live, load, read_ledger
-from wedsync.demo.wedding import COLUMNS
+from wedsync.demo.wedding import COLUMNS, qualified
 from wedsync.errors import DemoRefused
 from wedsync.migrations import up
 
@@ -43,7 +43,7 @@ async def test_a_season_is_loaded_whole_with_its_constraints_as_they_were(databa
     told: list[tuple[int, int]] = []
     loaded = await load(database, size=SMALL, on_progress=lambda done, total: told.append((done, total)))
     for table in COLUMNS:
-        assert await ask(database, f"select count(*) from public.{table}") == loaded.rows[table] > 0
+        assert await ask(database, f"select count(*) from {'.'.join(qualified(table))}") == loaded.rows[table] > 0
     assert await ask(database, CONSTRAINTS) == constraints
     assert told == sorted(told, key=lambda pair: pair[0])
     assert told[-1] == (loaded.rows_in_all, loaded.rows_in_all)

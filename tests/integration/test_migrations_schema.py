@@ -20,7 +20,7 @@ from support.databases import fresh_database
 from wedsync.cluster import Engine, Server
 from wedsync.database import ConnectionTarget
 from wedsync.demo.season import COUPLES_PER_CIRCLE, Season
-from wedsync.demo.wedding import COLUMNS, Lines, organization_lines, wedding_lines
+from wedsync.demo.wedding import COLUMNS, Lines, organization_lines, qualified, wedding_lines
 from wedsync.migrations import SHIPPED, read_files, up
 from wedsync.process import run
 
@@ -39,8 +39,8 @@ async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
                 lines: Lines = organization_lines(circle)
                 wedding_lines(wedding, circle, SEASON.today, lines)
                 for table, columns in COLUMNS.items():
-                    command = SQL("copy public.{} ({}) from stdin").format(
-                        Identifier(table), SQL(", ").join(map(Identifier, columns.split(", ")))
+                    command = SQL("copy {} ({}) from stdin").format(
+                        Identifier(*qualified(table)), SQL(", ").join(map(Identifier, columns.split(", ")))
                     )
                     async with connection.cursor().copy(command) as copy:
                         await copy.write("".join(lines[table]))
@@ -63,7 +63,7 @@ async def become(session: AsyncConnection, role: str, user_id: str | None) -> No
 
 
 async def tables(session: AsyncConnection) -> dict[str, str]:
-    """Tables of public and their tenant column."""
+    """Tables of public that the demo season fills, and their tenant column."""
     await session.execute("reset role")
     rows = await session.execute(
         "select c.relname, array_agg(a.attname::text) from pg_class c join pg_attribute a on a.attrelid = c.oid"
@@ -71,6 +71,8 @@ async def tables(session: AsyncConnection) -> dict[str, str]:
     )
     found = {}
     for name, columns in await rows.fetchall():
+        if name not in COLUMNS:
+            continue
         found[name] = next(column for column in ("couple_id", "organization_id", "id") if column in columns)
     return found | {"couples": "id"}
 
@@ -173,6 +175,7 @@ async def test_own_rows_are_read_everywhere_and_written_where_meant(session: Asy
 
 async def test_a_viewer_reads_and_changes_nothing(session: AsyncConnection) -> None:
     viewer = str(uuid4())
+    await session.execute("insert into auth.users (id) values (%s)", (viewer,))
     await session.execute(
         "insert into public.organization_members values (%s, %s, 'viewer')", (MINE.photographer.id, viewer)
     )
@@ -190,6 +193,7 @@ async def test_a_viewer_reads_and_changes_nothing(session: AsyncConnection) -> N
 
 async def test_another_supplier_of_the_wedding_does_not_read_its_messages(session: AsyncConnection) -> None:
     florist, supplier, user = str(uuid4()), str(uuid4()), str(uuid4())
+    await session.execute("insert into auth.users (id) values (%s)", (user,))
     await session.execute("insert into organizations (id, name, slug) values (%s, 'Fern', 'fern')", (florist,))
     await session.execute("insert into organization_members values (%s, %s, 'owner')", (florist, user))
     await session.execute(
@@ -263,7 +267,7 @@ async def test_keys_and_indexes_lead_with_the_tenant(session: AsyncConnection) -
     for table, index, first in await rows.fetchall():
         asked_by_policies = index in {"organization_members_by_user", "couple_members_by_user"}
         unique_over_all = index == "organizations_slug_key"
-        tenants = {columns[table], "couple_id", "organization_id"}
+        tenants = {columns.get(table), "couple_id", "organization_id", "user_id"}
         assert first in tenants or asked_by_policies or unique_over_all, (table, index, first)
 
 
@@ -275,7 +279,7 @@ async def test_foreign_keys_between_tenants_tables_carry_the_tenant(session: Asy
         "  from pg_constraint where contype = 'f' and connamespace = 'public'::regnamespace"
     )
     for _table, name, referenced, key in await rows.fetchall():
-        assert {columns[referenced], "couple_id", "organization_id"} & set(key), name
+        assert {columns.get(referenced), "couple_id", "organization_id", "user_id"} & set(key), name
 
 
 async def test_functions_are_nobodys_until_granted_and_have_a_fixed_search_path(session: AsyncConnection) -> None:

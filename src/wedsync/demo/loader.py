@@ -24,7 +24,7 @@ from psycopg.types.json import Jsonb
 
 from wedsync.database import ConnectionTarget
 from wedsync.demo.season import Season
-from wedsync.demo.wedding import COLUMNS
+from wedsync.demo.wedding import COLUMNS, qualified
 from wedsync.errors import DemoRefused
 from wedsync.sql import statements
 
@@ -144,8 +144,8 @@ async def _copy_season(
     done, expected = 0, season.couples * _ROWS_PER_COUPLE
     async with _generator(season) as frames, _without_foreign_keys(connection):
         async for frame in frames:
-            command = sql.SQL("copy public.{} ({}) from stdin").format(
-                sql.Identifier(frame.table),
+            command = sql.SQL("copy {} ({}) from stdin").format(
+                sql.Identifier(*qualified(frame.table)),
                 sql.SQL(", ").join(map(sql.Identifier, COLUMNS[frame.table].split(", "))),
             )
             async with connection.cursor().copy(command) as copy:

@@ -32,6 +32,7 @@ from wedsync.demo.words import (
 T = TypeVar("T")
 
 COLUMNS: Final = {
+    "auth.users": "id, email, email_confirmed_at, raw_user_meta_data",
     "organizations": "id, name, slug, time_zone",
     "organization_members": "organization_id, user_id, role",
     "suppliers": "organization_id, id, name, category, email, website",
@@ -55,9 +56,17 @@ COLUMNS: Final = {
     "message_threads": "couple_id, organization_id, id, subject, created_at",
     "messages": "couple_id, organization_id, thread_id, id, sender_kind, sender_name, body, sent_at, read_at",
 }
-"""Tables in the order that their foreign keys ask for, and the columns of a line."""
+"""Tables in the order that their foreign keys ask for (of `public` unless they say), and the columns of a line."""
 
 Lines = dict[str, list[str]]
+
+
+def qualified(table: str) -> tuple[str, str]:
+    """Schema and name of a table of `COLUMNS`."""
+    schema, _, name = table.rpartition(".")
+    return schema or "public", name
+
+
 _COUNTER = tuple(f"{number:06x}" for number in range(1, 16384))
 _MAIL_NAME = {
     name: unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower().replace("'", "")
@@ -91,6 +100,7 @@ def organization_lines(circle: Circle) -> Lines:
         lines["organizations"].append(
             f"{organization.id}\t{organization.name}\t{organization.slug}\tEurope/London\n"
         )
+        lines["auth.users"].append(_user(organization.owner_user_id, f"owner@{host}", organization.name))
         lines["organization_members"].append(f"{organization.id}\t{organization.owner_user_id}\towner\n")
         lines["suppliers"].append(
             f"{organization.id}\t{organization.supplier_id}\t{organization.name}\t{organization.category}"
@@ -98,10 +108,15 @@ def organization_lines(circle: Circle) -> Lines:
         )
     photographer = circle.photographer
     for role, name in (("staff", "second shooter"), ("staff", "editor"), ("viewer", "book keeper")):
-        lines["organization_members"].append(
-            f"{photographer.id}\t{demo_user_id(f'{photographer.slug} {name}')}\t{role}\n"
-        )
+        user = demo_user_id(f"{photographer.slug} {name}")
+        email = f"{name.replace(' ', '.')}@{photographer.slug}.example"
+        lines["auth.users"].append(_user(user, email, name.capitalize()))
+        lines["organization_members"].append(f"{photographer.id}\t{user}\t{role}\n")
     return lines
+
+
+def _user(user_id: str, email: str, name: str) -> str:
+    return f'{user_id}\t{email}\t2026-01-01 00:00:00+00\t{{"name": "{name}"}}\n'
 
 
 def wedding_lines(wedding: Wedding, circle: Circle, today: date, lines: Lines) -> None:
@@ -167,10 +182,12 @@ class _Writer:
             f"\t{wedding.time_zone}\t{wedding.venue_name}\t{wedding.venue_address}\t{state}"
             f"\t{_moment(wedding.booked_at)}\n"
         )
-        for person in ("one", "two"):
-            self.lines["couple_members"].append(
-                f"{wedding.id}\t{demo_user_id(f'{wedding.id} {person}')}\tpartner\n"
-            )
+        for person, first in (("one", wedding.one), ("two", wedding.other)):
+            user = demo_user_id(f"{wedding.id} {person}")
+            # The key's digits keep apart who has the same name at another wedding.
+            address = f"{_MAIL_NAME[first]}.{person}.{wedding.key_prefix[14:].replace('-', '')}@example.com"
+            self.lines["auth.users"].append(_user(user, address, first))
+            self.lines["couple_members"].append(f"{wedding.id}\t{user}\tpartner\n")
         for organization in self.connected():
             edits = "t" if organization.category != "venue" else "f"
             self.lines["connections"].append(

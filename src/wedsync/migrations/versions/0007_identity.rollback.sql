@@ -1,0 +1,21 @@
+-- Lost: accounts with their passwords, invitations, API keys, devices. Members stay, without an account.
+drop policy watch on ops.heartbeat;
+drop policy beat on ops.heartbeat;
+alter table ops.heartbeat no force row level security;
+alter table ops.heartbeat disable row level security;
+drop table public.devices;
+drop function app.check_api_key(text);
+drop function public.create_api_key(uuid, text, text[], timestamptz);
+drop table public.api_keys;
+drop function public.accept_invitation(text);
+drop function app.accept_invitation(text);
+drop function public.create_invitation(uuid, text, text, uuid);
+drop table public.invitations;
+drop function app.secret_hash(text);
+drop function app.secret_organization(text, text);
+drop function app.new_secret(uuid, text);
+revoke update on public.organization_members, public.couple_members, public.suppliers from authenticated;
+grant update on public.organization_members, public.couple_members, public.suppliers to authenticated;
+alter table public.couple_members drop constraint couple_members_user;
+alter table public.organization_members drop constraint organization_members_user;
+drop table auth.users;
