@@ -261,6 +261,20 @@ class MigrationsBusy(Busy):
     code = "WS503"
 
 
+class SqlUnreadable(WedsyncError):
+    """PostgreSQL's parser cannot read a migration; the message names line and column."""
+
+    code = "WS510"
+
+    def __init__(self, problem: str, *, place: int, line: int, column: int, text: str) -> None:
+        super().__init__(f"line {line}, column {column}: {problem}", detail=text, hint="mend this line")
+        self.problem = problem
+        self.place = place
+        self.line = line
+        self.column = column
+        self.text = text
+
+
 class DemoRefused(WedsyncError):
     """The demo season cannot go into this database."""
 

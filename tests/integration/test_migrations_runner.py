@@ -71,7 +71,7 @@ async def test_a_dry_run_names_what_would_run_and_changes_nothing(
     ("text", "place", "said"),
     [
         ("create table public.x ();\n\nselect 1,\n  wrong from public.x;\n", ":4:", "wrong"),
-        ("create table public.x ();\nselect 'ö' as ö; slect 2;\n", ":2:", "slect 2"),
+        ("create table public.x ();\nselect 'ö' as ö; select slect;\n", ":2:", "slect"),
         ("create table public.x (a int primary key);\ninsert into public.x values (1);\n"
          "-- twice\ninsert into public.x values (1);\n", ":4:", "(a)=(1)"),
         ("select 1;\ndo $$\nbegin\n  raise exception 'no, because';\nend $$;\n", ":2:", "at RAISE"),

@@ -15,6 +15,7 @@ from wedsync.migrations import (
     MigrationFile,
     ProblemKind,
     compare,
+    content_problems,
     new_migration,
     order_files,
     read_files,
@@ -48,6 +49,7 @@ def _applied(file: MigrationFile, **changes: object) -> Applied:
 def test_shipped_files_have_no_problem() -> None:
     found = read_files(SHIPPED)
     assert found.problems == ()
+    assert [problem for file in found.files for problem in content_problems(file)] == []
     assert [file.number for file in found.files] == list(range(1, len(found.files) + 1))
 
 
@@ -86,13 +88,18 @@ def test_any_other_change_changes_the_checksum() -> None:
         (_files(m0001_t=b"-- nothing\n/* at all */ ;\n"), ProblemKind.EMPTY, "0001_t.sql"),
         (_files(m0001_t=b"select 1;\nselect '\xff';"), ProblemKind.UNREADABLE, "0001_t.sql:2"),
         (_files(m0001_t=b"select 1;\0"), ProblemKind.UNREADABLE, "zero byte"),
-        (_files(m0001_t=b"create table t ();\nCOMMIT;"), ProblemKind.CANNOT_RUN, "0001_t.sql:2"),
-        (_files(m0001_t=b"start transaction;"), ProblemKind.CANNOT_RUN, "transaction"),
-        (_files(m0001_t=b"\n\n\\i other.sql\n"), ProblemKind.CANNOT_RUN, "0001_t.sql:3"),
-        (_files(m0001_t=b"copy t (a) from stdin;"), ProblemKind.CANNOT_RUN, "COPY"),
+        (_files(m0001_t=b"-- one\n-- dependz: 0001_t\nselect 1;"), ProblemKind.BAD_OPTION, "0001_t.sql:2"),
+        (_files(m0001_t=b"select 1;") | {"0001_t.rollback.sql": b"-- nothing"}, ProblemKind.EMPTY, "rollback"),
+        (
+            _files(m0001_t=b"select 1;") | {"0001_t.rollback.sql": b"-- depends: 0002_u\nselect 1;"},
+            ProblemKind.BAD_OPTION,
+            "0001_t.rollback.sql",
+        ),
+        (_files(m0002_t=b"-- depends: 0001_x\nselect 1;"), ProblemKind.UNKNOWN_DEPENDENCY, "0001_x"),
+        (_files(m0002_t=b"-- depends: 0002_t\nselect 1;"), ProblemKind.CYCLE, "0002_t depends on itself"),
     ],
 )
-def test_what_is_wrong_with_files_shows_without_a_database(
+def test_what_is_wrong_with_files_shows_without_a_database_or_the_parser(
     contents: dict[str, bytes], kind: ProblemKind, said: str
 ) -> None:
     problems = order_files(contents).problems

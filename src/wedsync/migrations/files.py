@@ -3,13 +3,13 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from wedsync.migrations.statements import Statement, split_statements, what_cannot_run
+from wedsync.migrations.header import NO_OPTIONS, Header, Options, read_header
+from wedsync.migrations.migration import MigrationFile, MigrationFiles, normalise
+from wedsync.migrations.order import UnknownDependency, cycles, run_order, unknown_dependencies
+from wedsync.migrations.problems import Problem, ProblemKind
 
 SHIPPED = Path(__file__).parent / "versions"
 """The platform's own schema."""
@@ -18,92 +18,20 @@ _FORWARD = re.compile(r"(?P<number>\d{4})_(?P<name>[a-z][a-z0-9_]*)\.sql")
 _ROLLBACK_SUFFIX = ".rollback.sql"
 
 
-class ProblemKind(StrEnum):
-    """Why migrations do not run."""
-
-    BAD_NAME = "bad_name"
-    DUPLICATE_NUMBER = "duplicate_number"
-    ROLLBACK_MISSING = "rollback_missing"
-    ROLLBACK_ALONE = "rollback_alone"
-    UNREADABLE = "unreadable"
-    EMPTY = "empty"
-    CANNOT_RUN = "cannot_run"
-    EDITED = "edited"
-    MISSING = "missing"
-    LATE = "late"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One thing that must be put right before anything runs."""
-
-    kind: ProblemKind
-    id: str
-    """The migration, or the name of a file that is none."""
-    message: str
-    hint: str
-
-    def to_json(self) -> dict[str, object]:
-        return {"kind": self.kind.value, "id": self.id, "message": self.message, "hint": self.hint}
-
-
-@dataclass(frozen=True, kw_only=True)
-class MigrationFile:
-    """One change of the schema, as it lies on disk."""
-
-    number: int
-    name: str
-    text: str
-    """Normalised: no byte order mark, lines end in LF, one newline at the end."""
-    raw_checksum: str
-
-    @property
-    def id(self) -> str:
-        return migration_id(self.number, self.name)
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.id}.sql"
-
-    @cached_property
-    def checksum(self) -> str:
-        """SHA-256 of the normalised text, in hex."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    @cached_property
-    def statements(self) -> tuple[Statement, ...]:
-        return split_statements(self.text)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationFiles:
-    """The files in the order they run, and what is wrong with them."""
-
-    files: tuple[MigrationFile, ...]
-    problems: tuple[Problem, ...]
-
-
-def migration_id(number: int, name: str) -> str:
-    """How a migration is called everywhere: `0003_guests`."""
-    return f"{number:04d}_{name}"
-
-
-def normalise(raw: bytes) -> str:
-    """The text that is hashed and run; raises `UnicodeDecodeError`.
-
-    What an editor or a checkout may change without anybody noticing does not count: byte order mark,
-    CRLF, newlines at the end.
-    """
-    return raw.decode("utf-8-sig").replace("\r\n", "\n").rstrip("\n") + "\n"
-
-
 def read_files(directory: Path = SHIPPED) -> MigrationFiles:
-    """Read a directory of migrations; needs no database."""
+    """Read a directory of migrations; needs no database and parses nothing."""
     return order_files({path.name: path.read_bytes() for path in directory.glob("*.sql")})
 
 
+def content_problems(file: MigrationFile) -> tuple[Problem, ...]:
+    """What only the parser finds in a file and its rollback; to be asked of files that are going to run."""
+    from wedsync.migrations.content import problems_inside  # noqa: PLC0415 - the parser takes 80 ms to import
+
+    return problems_inside(file)
+
+
 def order_files(contents: Mapping[str, bytes]) -> MigrationFiles:
-    """The migrations among files, given by name, and every problem that shows without a database."""
+    """The migrations among files, given by name, and every problem that shows without database or parser."""
     problems: list[Problem] = []
     files: list[MigrationFile] = []
     for file_name in sorted(contents):
@@ -116,62 +44,87 @@ def order_files(contents: Mapping[str, bytes]) -> MigrationFiles:
         if match is None:
             problems.append(_bad_name(file_name))
             continue
-        try:
-            text = normalise(contents[file_name])
-        except UnicodeDecodeError as error:
-            problems.append(_not_utf8(file_name, contents[file_name], error))
+        text, options = _read(file_name, contents, problems)
+        if text is None:
             continue
+        rollback, rollback_options = _read_rollback(file_name, contents, problems)
         files.append(
             MigrationFile(
                 number=int(match["number"]),
                 name=match["name"],
                 text=text,
                 raw_checksum=hashlib.sha256(contents[file_name]).hexdigest(),
+                options=options,
+                rollback=rollback,
+                rollback_options=rollback_options,
             )
         )
-        if f"{files[-1].id}{_ROLLBACK_SUFFIX}" not in contents:
-            problems.append(_rollback_missing(files[-1]))
     problems += _duplicates(files)
-    for file in files:
-        problems += _problems_inside(file)
-    return MigrationFiles(files=tuple(sorted(files, key=lambda file: file.number)), problems=tuple(problems))
+    problems += [_unknown_dependency(unknown) for unknown in unknown_dependencies(files)]
+    problems += [_cycle(cycle) for cycle in cycles(files)]
+    return MigrationFiles(files=run_order(files), problems=tuple(problems))
 
 
-def _problems_inside(file: MigrationFile) -> list[Problem]:
-    if "\x00" in file.text:
-        return [
+def _read(file_name: str, contents: Mapping[str, bytes], problems: list[Problem]) -> tuple[str | None, Options]:
+    """A file's text and options; no text if it is not to be read. Adds what is wrong to `problems`."""
+    raw = contents[file_name]
+    try:
+        text = normalise(raw)
+    except UnicodeDecodeError as error:
+        problems.append(_not_utf8(file_name, raw, error))
+        return None, NO_OPTIONS
+    header = read_header(text)
+    problems += _header_problems(file_name, text, header)
+    return text, header.options
+
+
+def _read_rollback(
+    forward: str, contents: Mapping[str, bytes], problems: list[Problem]
+) -> tuple[str | None, Options]:
+    file_name = forward.removesuffix(".sql") + _ROLLBACK_SUFFIX
+    if file_name not in contents:
+        problems.append(_rollback_missing(forward, file_name))
+        return None, NO_OPTIONS
+    text, options = _read(file_name, contents, problems)
+    if options.depends:
+        problems.append(
             Problem(
-                kind=ProblemKind.UNREADABLE,
-                id=file.id,
-                message=f"{file.file_name} holds a zero byte",
-                hint="save it as plain UTF-8 text",
+                kind=ProblemKind.BAD_OPTION,
+                id=_id_of(file_name),
+                message=f"{file_name}: a rollback depends on nothing",
+                hint=f"put depends into {forward}: what runs later is undone first",
             )
-        ]
-    if not file.statements:
-        return [
-            Problem(
-                kind=ProblemKind.EMPTY,
-                id=file.id,
-                message=f"{file.file_name} holds no statement",
-                hint="write its SQL, or remove the file",
-            )
-        ]
-    return [
-        Problem(
-            kind=ProblemKind.CANNOT_RUN,
-            id=file.id,
-            message=f"{file.file_name}:{statement.line}: {reason}",
-            hint=f"take it out: {first_line(statement)}",
         )
-        for statement in file.statements
-        if (reason := what_cannot_run(statement)) is not None
-    ]
+    return text, options
 
 
-def first_line(statement: Statement) -> str:
-    """A statement's first line, cut to what fits a terminal."""
-    line = statement.text.partition("\n")[0].rstrip()
-    return line if len(line) <= 100 else line[:99] + "…"
+def _header_problems(file_name: str, text: str, header: Header) -> Iterator[Problem]:
+    zero = text.find("\x00")
+    if zero >= 0:
+        yield Problem(
+            kind=ProblemKind.UNREADABLE,
+            id=_id_of(file_name),
+            message=f"{file_name}:{text.count(chr(10), 0, zero) + 1}: a zero byte",
+            hint="save it as plain UTF-8 text",
+        )
+    for found in header.problems:
+        yield Problem(
+            kind=ProblemKind.BAD_OPTION,
+            id=_id_of(file_name),
+            message=f"{file_name}:{found.line}: {found.message}",
+            hint=found.hint,
+        )
+    if header.end == len(text):
+        yield Problem(
+            kind=ProblemKind.EMPTY,
+            id=_id_of(file_name),
+            message=f"{file_name} holds no statement",
+            hint="write its SQL, or remove the file",
+        )
+
+
+def _id_of(file_name: str) -> str:
+    return file_name.removesuffix(".sql").removesuffix(".rollback")
 
 
 def _duplicates(files: Sequence[MigrationFile]) -> list[Problem]:
@@ -188,6 +141,30 @@ def _duplicates(files: Sequence[MigrationFile]) -> list[Problem]:
         for number, same in by_number.items()
         if len(same) > 1
     ]
+
+
+def _unknown_dependency(unknown: UnknownDependency) -> Problem:
+    return Problem(
+        kind=ProblemKind.UNKNOWN_DEPENDENCY,
+        id=unknown.file.id,
+        message=f"{unknown.file.file_name} depends on {unknown.named}, which is not there",
+        hint=f"did you mean {unknown.meant.id}?"
+        if unknown.meant
+        else f"put {unknown.named}.sql back, or name another",
+    )
+
+
+def _cycle(cycle: Sequence[MigrationFile]) -> Problem:
+    first, *others = (file.id for file in cycle)
+    chain = "".join(f" → {name}" for name in (*others, first))
+    return Problem(
+        kind=ProblemKind.CYCLE,
+        id=first,
+        message=f"no order is possible, each depends on the next: {first}{chain}"
+        if others
+        else f"{first} depends on itself",
+        hint="take one of these out of its depends line",
+    )
 
 
 def _bad_name(file_name: str) -> Problem:
@@ -208,11 +185,11 @@ def _rollback_alone(file_name: str, forward: str) -> Problem:
     )
 
 
-def _rollback_missing(file: MigrationFile) -> Problem:
+def _rollback_missing(forward: str, file_name: str) -> Problem:
     return Problem(
         kind=ProblemKind.ROLLBACK_MISSING,
-        id=file.id,
-        message=f"{file.file_name} has no {file.id}{_ROLLBACK_SUFFIX}",
+        id=_id_of(forward),
+        message=f"{forward} has no {file_name}",
         hint="write how it is undone, before it runs anywhere",
     )
 
@@ -221,7 +198,7 @@ def _not_utf8(file_name: str, raw: bytes, error: UnicodeDecodeError) -> Problem:
     line = raw.count(b"\n", 0, error.start) + 1
     return Problem(
         kind=ProblemKind.UNREADABLE,
-        id=file_name.removesuffix(".sql"),
+        id=_id_of(file_name),
         message=f"{file_name}:{line}: not UTF-8 (byte 0x{raw[error.start]:02x})",
         hint="save it as UTF-8",
     )

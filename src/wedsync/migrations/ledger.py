@@ -4,14 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from wedsync.migrations.files import (
-    MigrationFile,
-    MigrationFiles,
-    Problem,
-    ProblemKind,
-    first_line,
-    migration_id,
-)
+from wedsync.migrations.migration import MigrationFile, MigrationFiles, migration_id
+from wedsync.migrations.order import Late, late, run_order
+from wedsync.migrations.problems import Problem, ProblemKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +63,7 @@ class Status:
                     "id": file.id,
                     "checksum": file.checksum,
                     "statements": [
-                        {"line": statement.line, "statement": first_line(statement)}
+                        {"line": statement.line, "statement": statement.first_line}
                         for statement in file.statements
                     ],
                 }
@@ -78,8 +73,11 @@ class Status:
         }
 
 
-def compare(found: MigrationFiles, ledger: Sequence[Applied]) -> Status:
-    """What the ledger says of the files; `ledger` in order of number."""
+def compare(found: MigrationFiles, ledger: Sequence[Applied], *, allow_out_of_order: bool = False) -> Status:
+    """What the ledger says of the files; `ledger` in order of number.
+
+    A file that comes late is a problem, or with `allow_out_of_order` the first to run.
+    """
     by_number = {file.number: file for file in found.files}
     problems = list(found.problems)
     for row in ledger:
@@ -89,9 +87,12 @@ def compare(found: MigrationFiles, ledger: Sequence[Applied]) -> Status:
         elif file.checksum != row.checksum or file.name != row.name:
             problems.append(_edited(row, file))
     applied_numbers = {row.number for row in ledger}
-    newest = max(applied_numbers, default=0)
-    pending = tuple(file for file in found.files if file.number not in applied_numbers)
-    problems += [_late(file, newest) for file in pending if file.number < newest]
+    pending = run_order(found.files, applied_numbers)
+    for file in late(found.files, applied_numbers):
+        if file.needed_by is not None:
+            problems.append(_needed(file.file, file.needed_by))
+        elif not allow_out_of_order:
+            problems.append(_late(file))
     return Status(applied=tuple(ledger), pending=pending, problems=tuple(problems))
 
 
@@ -120,10 +121,20 @@ def _missing(row: Applied) -> Problem:
     )
 
 
-def _late(file: MigrationFile, newest: int) -> Problem:
+def _late(late: Late) -> Problem:
+    newest = late.after.number
+    return Problem(
+        kind=ProblemKind.LATE,
+        id=late.file.id,
+        message=f"{late.file.file_name} is not applied, but {late.after.id} already is",
+        hint=f"rename it to a number after {newest:04d}, or run it late: wedsync migrate up --allow-out-of-order",
+    )
+
+
+def _needed(file: MigrationFile, by: MigrationFile) -> Problem:
     return Problem(
         kind=ProblemKind.LATE,
         id=file.id,
-        message=f"{file.file_name} is not applied, but {newest:04d} already is",
-        hint=f"rename it to a number after {newest:04d}",
+        message=f"{file.file_name} is not applied, but {by.id}, which depends on it, already is",
+        hint="the ledger and the files are of different histories: compare them with another checkout",
     )

@@ -18,8 +18,10 @@ from psycopg.rows import TupleRow, class_row
 from wedsync.database import ConnectionTarget
 from wedsync.errors import MigrationFailed, MigrationsBusy, MigrationsRefused
 from wedsync.events import Event, observe
-from wedsync.migrations.files import SHIPPED, MigrationFile, Problem, read_files
+from wedsync.migrations.files import SHIPPED, content_problems, read_files
 from wedsync.migrations.ledger import Applied, Status, compare
+from wedsync.migrations.migration import MigrationFile
+from wedsync.migrations.problems import Problem
 from wedsync.migrations.statements import statement_at
 from wedsync.sql import statements
 
@@ -96,6 +98,7 @@ async def up(
         if dry_run:
             compared = compare(found, await _read_ledger(connection))
             _refuse(compared.problems)
+            _refuse(tuple(problem for file in compared.pending for problem in content_problems(file)))
             return MigrationRun(
                 dry_run=True, applied=(), would_apply=compared.pending, took_s=monotonic() - started
             )
@@ -104,6 +107,7 @@ async def up(
             await connection.execute(_sql("create_ledger"))
             compared = compare(found, await _read_ledger(connection))
             _refuse(compared.problems)
+            _refuse(tuple(problem for file in compared.pending for problem in content_problems(file)))
             applied: list[Applied] = []
             for file in compared.pending:
                 if on_file is not None:

@@ -1,29 +1,13 @@
-"""Where the statements of a file begin and end: to name the one that failed, and to refuse what cannot run.
+"""One statement of a file, and the one that an error of the server belongs to."""
 
-PostgreSQL gets each file whole and splits it itself; nothing here decides what is executed.
-"""
+from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-_TOKEN = re.compile(
-    r"""
-      (?P<space>\s+ | --[^\n]*)
-    | (?P<comment>/\*)
-    | (?P<text>[eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*")
-    | (?P<dollar>\$(?:[^\W\d]\w*)?\$)
-    | (?P<word>[^\W\d][\w$]*)
-    | (?P<other>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_COMMENT_EDGE = re.compile(r"/\*|\*/")
-_TRANSACTION_WORDS = frozenset(
-    {"begin", "commit", "end", "rollback", "abort", "start transaction", "savepoint", "release"}
-    | {"prepare transaction"}
-)
+if TYPE_CHECKING:
+    from pglast import ast  # not at run time: status, and a run with nothing to do, parse nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,46 +20,18 @@ class Statement:
     """Its first line in the file, from 1."""
     start: int
     """Characters of the file before it."""
-    words: tuple[str, ...]
-    """Its bare words in lower case: no strings, no quoted names."""
+    end: int
+    """Characters of the file up to its end."""
+    needs_own_transaction: bool
+    """Whether PostgreSQL refuses to run it inside a transaction."""
+    node: ast.Node = field(repr=False, compare=False)
+    """Its syntax tree; the places in it are characters of the file."""
 
     @property
-    def end(self) -> int:
-        return self.start + len(self.text)
-
-
-def split_statements(text: str) -> tuple[Statement, ...]:
-    """The statements of a file, in order."""
-    found: list[Statement] = []
-    start: int | None = None
-    words: list[str] = []
-    depth = 0  # of parentheses and of BEGIN ATOMIC … END bodies: a semicolon inside ends no statement
-    in_body = False
-    for kind, piece, position in _tokens(text):
-        if kind == "other" and piece == ";" and depth == 0:
-            if start is not None:
-                found.append(_statement(text, start, position, words))
-            start, words, in_body = None, [], False
-            continue
-        if start is None:
-            start = position
-        if kind == "word":
-            word = piece.lower()
-            if word == "atomic" and words[-1:] == ["begin"]:
-                in_body = True
-                depth += 1
-            elif in_body and word == "case":
-                depth += 1
-            elif in_body and word == "end":
-                depth -= 1
-            words.append(word)
-        elif piece == "(":
-            depth += 1
-        elif piece == ")":
-            depth = max(0, depth - 1)
-    if start is not None:
-        found.append(_statement(text, start, len(text), words))
-    return tuple(found)
+    def first_line(self) -> str:
+        """Its first line, cut to what fits a terminal."""
+        line = self.text.partition("\n")[0].rstrip()
+        return line if len(line) <= 100 else line[:99] + "…"
 
 
 def statement_at(
@@ -93,47 +49,3 @@ def statement_at(
     if finished < len(statements):
         return statements[finished], statements[finished].line
     return None, None
-
-
-def what_cannot_run(statement: Statement) -> str | None:
-    """Why a statement may not be in a migration; `None` if it may."""
-    words = statement.words
-    if statement.text.startswith("\\"):
-        return "a command of psql is not SQL"
-    if words[:1] and (words[0] in _TRANSACTION_WORDS or " ".join(words[:2]) in _TRANSACTION_WORDS):
-        return "a migration runs in one transaction, which it may not begin or end itself"
-    if words[:1] == ("copy",) and ("from", "stdin") in pairwise(words):
-        return "COPY … FROM stdin has no data here; write INSERT"
-    return None
-
-
-def _statement(text: str, start: int, end: int, words: Sequence[str]) -> Statement:
-    return Statement(
-        text=text[start:end].rstrip(), line=text.count("\n", 0, start) + 1, start=start, words=tuple(words)
-    )
-
-
-def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
-    """Kind, text and position of each token that is neither space nor comment."""
-    position = 0
-    while (match := _TOKEN.match(text, position)) is not None:
-        kind, token, start = str(match.lastgroup), match.group(), position
-        position = match.end()
-        if kind == "comment":
-            position = _end_of_comment(text, position)
-        elif kind == "dollar":
-            closing = text.find(token, position)
-            position = len(text) if closing < 0 else closing + len(token)
-            yield kind, text[start:position], start
-        elif kind != "space":
-            yield kind, token, start
-
-
-def _end_of_comment(text: str, position: int) -> int:
-    """Where a block comment ends; they nest, unlike in the SQL standard's first edition."""
-    depth = 1
-    for edge in _COMMENT_EDGE.finditer(text, position):
-        depth += 1 if edge.group() == "/*" else -1
-        if depth == 0:
-            return edge.end()
-    return len(text)

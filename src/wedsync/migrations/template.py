@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wedsync.errors import UsageProblem
-from wedsync.migrations.files import SHIPPED, migration_id, read_files
+from wedsync.migrations.files import SHIPPED, read_files
+from wedsync.migrations.migration import migration_id
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 
