@@ -13,7 +13,11 @@ grant execute on function pg_catalog.pg_switch_wal() to wedsync_backup, wedsync_
 grant execute on function pg_catalog.pg_create_restore_point(text) to wedsync_backup, wedsync_owner;
 
 -- name: create_schemas
-create extension if not exists pg_stat_statements;
+-- Extensions are in a schema that the data API does not show and application roles may not use.
+create schema if not exists extensions;
+create extension if not exists pg_stat_statements schema extensions;
+alter extension pg_stat_statements set schema extensions;
+grant usage on schema extensions to wedsync_owner, wedsync_monitor;
 create schema if not exists ops authorization wedsync_owner;
 create schema if not exists auth authorization wedsync_owner;
 create schema if not exists audit authorization wedsync_owner;
