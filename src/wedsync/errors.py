@@ -275,6 +275,31 @@ class SqlUnreadable(WedsyncError):
         self.text = text
 
 
+class MigrationBlocked(MigrationFailed):
+    """Other sessions held a table for longer than a migration waits, time and again; nothing of it was kept."""
+
+    code = "WS520"
+
+
+class MigrationsFrozen(WedsyncError):
+    """The schema does not change today: it is a Saturday, or a wedding is today or tomorrow."""
+
+    code = "WS521"
+    exit_code = 78
+
+
+class StepUndecided(WedsyncError):
+    """Whether a step outside a transaction ran to its end cannot be seen from the database."""
+
+    code = "WS522"
+
+
+class RestorePointRefused(WedsyncError):
+    """The role may not make a restore point, and the run asked for one."""
+
+    code = "WS523"
+
+
 class DemoRefused(WedsyncError):
     """The demo season cannot go into this database."""
 

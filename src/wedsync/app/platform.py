@@ -198,6 +198,10 @@ class Platform:
             return self.owner_target
         return self.server.tcp_target("wedsync_owner", self.secrets.read("wedsync_owner"))
 
+    def migration_key(self) -> bytes:
+        """The key of the migrations' ledger: made at first use, and not in the database."""
+        return self.secrets.get_or_create("migration_chain_key").encode()
+
     async def settle_roles(self) -> None:
         """Make or mend roles, database and rights; needs the server running."""
         passwords = {role: self.secrets.get_or_create(role) for role in PASSWORD_ROLES}

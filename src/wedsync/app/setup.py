@@ -11,6 +11,7 @@ from wedsync.app.services import why_server_must_wait
 from wedsync.backup import BackupKind, Catalogue, RepositoryStatus, RunReason
 from wedsync.cluster import ServerState, capabilities, examine, initialise_cluster
 from wedsync.errors import Busy, CannotConnect, DataDirectoryProblem, RepositoryUnreachable, WedsyncError, WrongKey
+from wedsync.migrations import Conditions
 from wedsync.migrations import status as migration_status
 from wedsync.migrations import up as migrate_up
 from wedsync.recovery import JournalEntry
@@ -115,7 +116,9 @@ class Preparation:
     async def _fill(self, *, demo: bool) -> None:
         platform = self._platform
         with self._step("apply migrations") as step:
-            done = await migrate_up(platform.owner_target, by="wedsync up")
+            done = await migrate_up(
+                platform.owner_target, conditions=Conditions(by="wedsync up", key=platform.migration_key())
+            )
             step.note(f"{len(done.applied)} applied" if done.applied else "there already")
         if demo:
             from wedsync.demo import load  # noqa: PLC0415 - once in a home's life

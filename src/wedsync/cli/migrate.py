@@ -34,7 +34,10 @@ def register(main: click.Group) -> None:
         from wedsync.migrations import SHIPPED
         from wedsync.migrations import status as read_status
 
-        found = await read_status(open_platform(home_path).owner_target, directory=directory or SHIPPED)
+        platform = open_platform(home_path)
+        found = await read_status(
+            platform.owner_target, directory=directory or SHIPPED, key=platform.migration_key()
+        )
         if as_json:
             put_json(found.to_json())
         else:
@@ -58,7 +61,10 @@ def register(main: click.Group) -> None:
         from wedsync.migrations import SHIPPED
         from wedsync.migrations import status as read_status
 
-        found = await read_status(open_platform(home_path).owner_target, directory=directory or SHIPPED)
+        platform = open_platform(home_path)
+        found = await read_status(
+            platform.owner_target, directory=directory or SHIPPED, key=platform.migration_key()
+        )
         planned: Any = found.plan_to_json()
         if as_json:
             put_json(planned)
@@ -77,7 +83,7 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync migrate up
         """
-        from wedsync.migrations import SHIPPED
+        from wedsync.migrations import SHIPPED, Conditions
         from wedsync.migrations import up as migrate_up
 
         platform = open_platform(home_path)
@@ -85,7 +91,7 @@ def register(main: click.Group) -> None:
             platform.owner_target,
             directory=directory or SHIPPED,
             dry_run=dry_run,
-            by=platform.operator,
+            conditions=Conditions(by=platform.operator, key=platform.migration_key(), say=_say),
             on_file=lambda file: click.echo(f"  {file.id}", err=True),
         )
         if as_json:
@@ -120,3 +126,7 @@ def register(main: click.Group) -> None:
     command(migrate, "plan")(plan)
     command(migrate, "up", interrupted="files that were applied stay; of the one under way nothing was kept")(up)
     command(migrate, "new")(new)
+
+
+def _say(words: str) -> None:
+    click.echo(f"  {words}", err=True)

@@ -1,32 +1,63 @@
 """Order, apply and verify changes of the schema."""
 
+from wedsync.migrations.blockers import Patience
 from wedsync.migrations.files import SHIPPED, content_problems, order_files, read_files
+from wedsync.migrations.freeze import Freeze
 from wedsync.migrations.header import Options
+from wedsync.migrations.history import Entry, EventKind, LedgerRow, applied_now
 from wedsync.migrations.ledger import Applied, Status, compare
 from wedsync.migrations.migration import MigrationFile, MigrationFiles
 from wedsync.migrations.problems import Problem, ProblemKind
-from wedsync.migrations.runner import MigrationApplied, MigrationRun, status, up
+from wedsync.migrations.restore_point import RestorePoint, RestorePointRule
+from wedsync.migrations.runner import (
+    Conditions,
+    MigrationApplied,
+    MigrationRun,
+    Mode,
+    judge,
+    migrating,
+    refuse,
+    status,
+    up,
+)
+from wedsync.migrations.session import Ledger, Session, read_ledger
 from wedsync.migrations.statements import Statement, statement_at
 from wedsync.migrations.template import NewMigration, new_migration
 
 __all__ = [
     "SHIPPED",
     "Applied",
+    "Conditions",
+    "Entry",
+    "EventKind",
+    "Freeze",
+    "Ledger",
+    "LedgerRow",
     "MigrationApplied",
     "MigrationFile",
     "MigrationFiles",
     "MigrationRun",
+    "Mode",
     "NewMigration",
     "Options",
+    "Patience",
     "Problem",
     "ProblemKind",
+    "RestorePoint",
+    "RestorePointRule",
+    "Session",
     "Statement",
     "Status",
+    "applied_now",
     "compare",
     "content_problems",
+    "judge",
+    "migrating",
     "new_migration",
     "order_files",
     "read_files",
+    "read_ledger",
+    "refuse",
     "statement_at",
     "status",
     "up",

@@ -21,6 +21,8 @@ class ProblemKind(StrEnum):
     EDITED = "edited"
     MISSING = "missing"
     LATE = "late"
+    TAMPERED = "tampered"
+    """A row of the ledger was changed by hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,37 +1,41 @@
-"""Apply migrations: one runner at a time, one transaction a file, stop at the first error."""
+"""Apply migrations: one runner at a time, stop at the first error, never on a day that must be quiet."""
 
-import asyncio
-import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from time import monotonic
 from typing import TypeAlias
 
-import psycopg
-from psycopg import AsyncConnection, generators
-from psycopg.pq import ExecStatus, TransactionStatus
-from psycopg.rows import TupleRow, class_row
-
 from wedsync.database import ConnectionTarget
-from wedsync.errors import MigrationFailed, MigrationsBusy, MigrationsRefused
+from wedsync.errors import MigrationsRefused
 from wedsync.events import Event, observe
+from wedsync.migrations.blockers import Patience
 from wedsync.migrations.files import SHIPPED, content_problems, read_files
+from wedsync.migrations.freeze import Freeze, respect
+from wedsync.migrations.history import LedgerRow, applied_now
 from wedsync.migrations.ledger import Applied, Status, compare
-from wedsync.migrations.migration import MigrationFile
+from wedsync.migrations.lock import only_runner
+from wedsync.migrations.migration import MigrationFile, MigrationFiles
 from wedsync.migrations.problems import Problem
-from wedsync.migrations.statements import statement_at
+from wedsync.migrations.restore_point import RestorePoint, RestorePointRule, mark
+from wedsync.migrations.session import Ledger, Session, prepare_ledger, read_ledger
+from wedsync.migrations.transaction import Applying, apply_in_one_transaction
 from wedsync.sql import statements
 
-_LOCK_KEY = int.from_bytes(b"migrate1")
-_LOCK_POLL_S = 0.1
-_LOCK_TIMEOUT = "3s"
-"""How long a statement waits for a table: readers queue behind it for as long."""
-_STATEMENT_SHOWN = 600
-
+Say: TypeAlias = Callable[[str], None]
 OnFile: TypeAlias = Callable[[MigrationFile], None]
+
+
+class Mode(StrEnum):
+    """How many transactions a run has."""
+
+    EACH = "each"
+    """One a file: what ran before an error stays."""
+    ALL = "all"
+    """One for all that is pending: all of it or nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +47,22 @@ class MigrationApplied(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _LockHolder:
-    pid: int
-    user_name: str
-    program: str
-    since: datetime
+class Conditions:
+    """Under which conditions a run changes a database."""
+
+    by: str | None = None
+    """The person or service, for the ledger, beside the database role."""
+    key: bytes | None = field(default=None, repr=False)
+    """Of the ledger's chain; `None`: it is neither made nor checked."""
+    freeze: Freeze | None = None
+    override: str | None = None
+    """Why the run goes ahead on a day on which changes are frozen."""
+    restore_point: RestorePointRule = RestorePointRule.IF_ALLOWED
+    patience: Patience = field(default_factory=Patience)
+    wait: timedelta = timedelta(minutes=5)
+    """For another runner."""
+    say: Say = lambda _: None
+    """Told how it goes, a line at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +73,9 @@ class MigrationRun:
     applied: tuple[Applied, ...]
     would_apply: tuple[MigrationFile, ...]
     took_s: float
+    restore_point: RestorePoint | None = None
+    overridden: tuple[str, ...] = ()
+    """Why the day was frozen, if the run went ahead all the same."""
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -65,62 +83,121 @@ class MigrationRun:
             "applied": [row.to_json() for row in self.applied],
             "would_apply": [file.id for file in self.would_apply],
             "took_s": round(self.took_s, 3),
+            "restore_point": self.restore_point.to_json() if self.restore_point else None,
+            "overridden": list(self.overridden),
         }
 
 
-async def status(target: ConnectionTarget, *, directory: Path = SHIPPED) -> Status:
-    """Compare the files with the ledger; takes no lock, changes nothing."""
+async def status(target: ConnectionTarget, *, directory: Path = SHIPPED, key: bytes | None = None) -> Status:
+    """Compare the files with the ledger, and with `key` the ledger with its chain; changes nothing."""
     found = read_files(directory)
     async with await target.connect() as connection:
-        return compare(found, await _read_ledger(connection))
+        ledger = await read_ledger(connection)
+    return judge(found, ledger, key)
+
+
+def judge(found: MigrationFiles, ledger: Ledger, key: bytes | None, *, allow_out_of_order: bool = False) -> Status:
+    """Files and ledger compared, and the ledger with its chain; what was changed by hand comes first."""
+    compared = compare(found, applied_now(ledger.rows), allow_out_of_order=allow_out_of_order)
+    return replace(compared, problems=(*ledger.tampering(key), *compared.problems))
 
 
 async def up(
     target: ConnectionTarget,
     *,
     directory: Path = SHIPPED,
+    mode: Mode = Mode.EACH,
+    allow_out_of_order: bool = False,
     dry_run: bool = False,
-    by: str | None = None,
-    wait: timedelta = timedelta(minutes=5),
-    on_file: OnFile | None = None,
+    conditions: Conditions = Conditions(),
+    on_file: OnFile = lambda _: None,
 ) -> MigrationRun:
-    """Apply what is pending, in order, each file in its own transaction.
+    """Apply what is pending, in order.
 
-    `by` names the person or service for the ledger, beside the database role. `on_file` is told of each
-    file before it runs. Raises `MigrationsRefused` before any SQL of a file if anything is wrong with the
-    files or the ledger (and before connecting, if the files alone show it), `MigrationFailed` at the first
-    error, `MigrationsBusy` if another runner is still at work after `wait`.
+    `on_file` is told of each file before it runs. Raises `MigrationsRefused` before any SQL of a file if
+    anything is wrong with the files or the ledger (and before connecting, if the files alone show it),
+    `MigrationsFrozen` on a day on which the schema does not change, `MigrationFailed` at the first error,
+    `MigrationsBusy` if another runner is still at work after `conditions.wait`.
     """
     started = monotonic()
     found = read_files(directory)
-    _refuse(found.problems)
+    refuse(found.problems)
+    if dry_run:
+        async with await target.connect() as connection:
+            ledger = await read_ledger(connection)
+        compared = judge(found, ledger, conditions.key, allow_out_of_order=allow_out_of_order)
+        refuse(compared.problems)
+        refuse([problem for file in compared.pending for problem in content_problems(file)])
+        return MigrationRun(dry_run=True, applied=(), would_apply=compared.pending, took_s=monotonic() - started)
+    async with migrating(target, conditions) as (session, ledger):
+        compared = judge(found, ledger, conditions.key, allow_out_of_order=allow_out_of_order)
+        refuse(compared.problems)
+        refuse([problem for file in compared.pending for problem in content_problems(file)])
+        if not compared.pending:
+            return MigrationRun(dry_run=False, applied=(), would_apply=(), took_s=monotonic() - started)
+        overridden = await respect(session, conditions.freeze, conditions.override)
+        point = await mark(session, conditions.restore_point, before=compared.pending[0].id)
+        if isinstance(point, str):
+            conditions.say(point)
+        how = Applying(
+            patience=conditions.patience,
+            detail=point.to_json() if isinstance(point, RestorePoint) else {},
+            say=conditions.say,
+            on_file=on_file,
+        )
+        applied = await _apply(session, compared.pending, mode, how)
+    return MigrationRun(
+        dry_run=False,
+        applied=tuple(applied),
+        would_apply=(),
+        took_s=monotonic() - started,
+        restore_point=point if isinstance(point, RestorePoint) else None,
+        overridden=overridden,
+    )
+
+
+@asynccontextmanager
+async def migrating(target: ConnectionTarget, conditions: Conditions) -> AsyncGenerator[tuple[Session, Ledger]]:
+    """A session that is the only one to migrate this database, and the ledger, made or upgraded if need be."""
     async with await target.connect() as connection:
-        if dry_run:
-            compared = compare(found, await _read_ledger(connection))
-            _refuse(compared.problems)
-            _refuse(tuple(problem for file in compared.pending for problem in content_problems(file)))
-            return MigrationRun(
-                dry_run=True, applied=(), would_apply=compared.pending, took_s=monotonic() - started
-            )
-        await connection.execute(_sql("prepare_session"), {"lock_timeout": _LOCK_TIMEOUT})
-        async with _only_runner(connection, wait):
-            await connection.execute(_sql("create_ledger"))
-            compared = compare(found, await _read_ledger(connection))
-            _refuse(compared.problems)
-            _refuse(tuple(problem for file in compared.pending for problem in content_problems(file)))
-            applied: list[Applied] = []
-            for file in compared.pending:
-                if on_file is not None:
-                    on_file(file)
-                applied.append(await _apply(connection, file, by))
-    return MigrationRun(dry_run=False, applied=tuple(applied), would_apply=(), took_s=monotonic() - started)
+        session = await Session.begin(
+            connection,
+            target=target,
+            by=conditions.by,
+            key=conditions.key,
+            lock_timeout=conditions.patience.lock_timeout,
+        )
+        async with only_runner(connection, wait=conditions.wait, say=conditions.say):
+            yield session, await prepare_ledger(session)
 
 
-def _sql(name: str) -> bytes:
-    return statements("migrations")[name]
+async def _apply(session: Session, pending: Sequence[MigrationFile], mode: Mode, how: Applying) -> list[Applied]:
+    match mode:
+        case Mode.ALL:
+            groups = [pending]
+        case Mode.EACH:
+            groups = [[file] for file in pending]
+    rows: list[LedgerRow] = []
+    try:
+        for group in groups:
+            done = await apply_in_one_transaction(session, group, how, flush=group is groups[-1])
+            rows += done
+            for row in done:
+                observe(MigrationApplied(migration=row.id, took_ms=row.took_ms))
+    except BaseException:
+        await _flush(session, any_done=bool(rows))
+        raise
+    return applied_now(rows)
 
 
-def _refuse(problems: tuple[Problem, ...]) -> None:
+async def _flush(session: Session, *, any_done: bool) -> None:
+    """Files before the one that failed stay: also if the machine is gone in a moment."""
+    if any_done and not session.connection.closed and not session.connection.broken:
+        await session.connection.execute(statements("migrations")["flush"])
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    """Raise `MigrationsRefused` if there is any problem."""
     if problems:
         first = problems[0]
         raise MigrationsRefused(
@@ -128,140 +205,3 @@ def _refuse(problems: tuple[Problem, ...]) -> None:
             detail="\n        ".join(problem.message for problem in problems) if len(problems) > 1 else None,
             hint=first.hint,
         )
-
-
-async def _read_ledger(connection: AsyncConnection[TupleRow]) -> list[Applied]:
-    exists = await (await connection.execute(_sql("ledger_exists"))).fetchone()
-    if exists is None or not exists[0]:
-        return []
-    async with connection.cursor(row_factory=class_row(Applied)) as cursor:
-        await cursor.execute(_sql("read_ledger"))
-        return await cursor.fetchall()
-
-
-@asynccontextmanager
-async def _only_runner(connection: AsyncConnection[TupleRow], wait: timedelta) -> AsyncGenerator[None]:
-    """Hold the advisory lock of this database's migrations; a killed runner loses it with its session."""
-    until = monotonic() + wait.total_seconds()
-    while not await _try_lock(connection):
-        if monotonic() >= until:
-            raise MigrationsBusy(
-                f"another runner is migrating this database; waited {wait.total_seconds():g} s",
-                detail=await _lock_holder(connection),
-                hint="let it end, then run this again: what it applied is not applied twice",
-            )
-        await asyncio.sleep(_LOCK_POLL_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-    try:
-        yield
-    finally:
-        if not connection.closed and not connection.broken:
-            await connection.execute(_sql("unlock"), {"key": _LOCK_KEY})
-
-
-async def _try_lock(connection: AsyncConnection[TupleRow]) -> bool:
-    row = await (await connection.execute(_sql("try_lock"), {"key": _LOCK_KEY})).fetchone()
-    return row is not None and bool(row[0])
-
-
-async def _lock_holder(connection: AsyncConnection[TupleRow]) -> str | None:
-    async with connection.cursor(row_factory=class_row(_LockHolder)) as cursor:
-        await cursor.execute(_sql("lock_holder"), {"key": _LOCK_KEY})
-        holder = await cursor.fetchone()
-    if holder is None:
-        return None
-    since = holder.since.isoformat()
-    return f"{holder.user_name} (pid {holder.pid}, {holder.program}), connected since {since}"
-
-
-async def _apply(connection: AsyncConnection[TupleRow], file: MigrationFile, by: str | None) -> Applied:
-    started = monotonic()
-    try:
-        async with connection.transaction():
-            await _run_whole(connection, file)
-            # What the file set for itself ends with it; our own settings of the session were made outside.
-            await connection.execute(_sql("reset_session"))
-            async with connection.cursor(row_factory=class_row(Applied)) as cursor:
-                await cursor.execute(
-                    _sql("record"),
-                    {
-                        "number": file.number,
-                        "name": file.name,
-                        "checksum": file.checksum,
-                        "raw_checksum": file.raw_checksum,
-                        "took_ms": round((monotonic() - started) * 1000),
-                        "by": by,
-                        "text": file.text,
-                    },
-                )
-                row = await cursor.fetchone()
-        await connection.execute(_sql("reset_settings"))
-        await connection.execute(_sql("prepare_session"), {"lock_timeout": _LOCK_TIMEOUT})
-    except psycopg.Error as error:
-        # A statement's own error was named already; this is the ledger's row, the COMMIT, or the connection.
-        raise MigrationFailed(
-            f"{file.file_name}: {error.diag.message_primary or ' '.join(str(error).split())}",
-            detail="its statements ran, but the end of its transaction failed",
-            hint="wedsync migrate status tells whether it is applied",
-        ) from error
-    if row is None:
-        raise MigrationFailed(f"{file.file_name}: the ledger did not take its row")
-    observe(MigrationApplied(migration=file.id, took_ms=row.took_ms))
-    return row
-
-
-async def _run_whole(connection: AsyncConnection[TupleRow], file: MigrationFile) -> None:
-    """Send a file as one simple query, so that PostgreSQL splits it; raises what failed and where.
-
-    The results are counted, which `execute` does not let one do: an error without a position (a
-    constraint, a division by zero) is the statement after those that ended well.
-    """
-    connection.pgconn.send_query(file.text.encode())
-    try:
-        results = await connection.wait(generators.execute(connection.pgconn))
-    except psycopg.OperationalError as error:
-        raise MigrationFailed(
-            f"{file.file_name}: the connection was lost while it ran",
-            detail=" ".join(str(error).split()),
-            hint="PostgreSQL undoes an unfinished transaction: run wedsync migrate up again",
-        ) from error
-    failed = next((result for result in results if result.status == ExecStatus.FATAL_ERROR), None)
-    if failed is not None:
-        finished = results.index(failed)
-        raise _explained(file, psycopg.errors.error_from_result(failed), finished=finished)
-    if connection.pgconn.transaction_status != TransactionStatus.INTRANS:
-        raise MigrationFailed(
-            f"{file.file_name} ended the transaction that it ran in",
-            detail="part of it may be kept, and the ledger does not know it",
-            hint="take COMMIT and ROLLBACK out of the file and of the procedures it calls",
-        )
-
-
-def _explained(file: MigrationFile, error: psycopg.Error, *, finished: int) -> MigrationFailed:
-    diag = error.diag
-    position = int(diag.statement_position) if diag.statement_position else None
-    statement, line = statement_at(file.statements, position=position, finished=finished)
-    place = file.file_name if line is None else f"{file.file_name}:{line}"
-    seen = [
-        *([_shown(statement.text)] if statement is not None else []),
-        *([f"detail: {diag.message_detail}"] if diag.message_detail else []),
-        *([f"in: {diag.context}"] if diag.context else []),
-    ]
-    return MigrationFailed(
-        f"{place}: {diag.message_primary} ({diag.sqlstate})",
-        detail="\n        ".join(seen) or None,
-        hint=_hint(diag.sqlstate, diag.message_hint),
-    )
-
-
-def _shown(statement: str) -> str:
-    cut = statement if len(statement) <= _STATEMENT_SHOWN else statement[:_STATEMENT_SHOWN] + " …"
-    return cut.replace("\n", "\n        ")
-
-
-def _hint(sqlstate: str | None, from_server: str | None) -> str:
-    if sqlstate == "55P03":
-        return f"another session held the table for more than {_LOCK_TIMEOUT}: run it again when it has ended"
-    ending = "nothing of this file was kept; files before it stay applied"
-    if sqlstate == "42704":  # undefined_object: a role, on a cluster that is not ours
-        return f"wedsync doctor gives the statements that make missing roles; {ending}"
-    return f"{from_server}; {ending}" if from_server else ending

@@ -1,37 +1,121 @@
 -- name: prepare_session
 -- For the whole run: a runner that is killed lets go of its locks within a second, and no role default cuts it off.
-select set_config('client_connection_check_interval', '1s', false),
+-- A lock that autovacuum holds is given up to a waiter only after deadlock_timeout, so that must be the shorter one.
+select set_config('client_connection_check_interval', '300ms', false),
        set_config('statement_timeout', '0', false),
        set_config('idle_in_transaction_session_timeout', '0', false),
-       set_config('lock_timeout', %(lock_timeout)s, false);
+       set_config('lock_timeout', %(lock_timeout_ms)s || 'ms', false),
+       case when has_parameter_privilege('deadlock_timeout', 'set')
+            then set_config('deadlock_timeout', greatest(1, %(lock_timeout_ms)s / 2) || 'ms', false) end;
 
--- name: ledger_exists
-select to_regclass('ops.migrations') is not null;
+-- name: who_am_i
+select session_user::text, pg_backend_pid();
+
+-- name: ledger_shape
+-- Columns of the ledger: none (there is no ledger), those of the first version, or all of them.
+select coalesce(array_agg(attname::text), '{}')
+  from pg_attribute
+ where attrelid = to_regclass('ops.migrations') and attnum > 0 and not attisdropped;
 
 -- name: create_ledger
 create schema if not exists ops;
-create table if not exists ops.migrations (
-    id integer primary key,
+create table ops.migrations (
+    seq bigint primary key,
+    kind text not null,
+    id integer,
     name text not null,
     checksum text not null,
     raw_checksum text not null,
-    applied_at timestamptz not null default clock_timestamp(),
+    applied_at timestamptz not null,
     took_ms integer not null,
     by text not null,
-    text text not null
+    text text not null,
+    reason text,
+    detail text not null,
+    mac text
 );
-comment on table ops.migrations is 'What was applied: the text that ran, its SHA-256 (normalised and raw), when, by whom.';
+comment on table ops.migrations is 'What was done to the schema, one row each, appended and never rewritten: the text that ran, its SHA-256 (normalised and raw), when, by whom.';
+comment on column ops.migrations.id is 'Number of the migration; NULL for what is about no file.';
+comment on column ops.migrations.mac is 'HMAC-SHA256 over this row and the code of the row before it.';
+
+-- name: create_ledger_companions
+create table ops.migration_head (
+    only_one boolean primary key default true check (only_one),
+    seq bigint not null,
+    last_mac text not null,
+    key_id text,
+    mac text
+);
+create table ops.migration_steps (
+    id integer not null,
+    direction text not null check (direction in ('up', 'down')),
+    step integer not null,
+    checksum text not null,
+    statement text not null,
+    state text not null check (state in ('started', 'done', 'failed')),
+    before text not null,
+    started_at timestamptz not null default clock_timestamp(),
+    ended_at timestamptz,
+    by text not null,
+    error text,
+    primary key (id, direction, step)
+);
+comment on table ops.migration_head is 'One row: where the chain of ops.migrations ends, so that rows cut off at its end are missed.';
+comment on table ops.migration_steps is 'Steps of migrations that run outside a transaction, while their file is not done.';
+
+-- name: upgrade_ledger
+-- A ledger of the first version, in place: its rows were all files that ran, in order of number.
+alter table ops.migrations
+    add column seq bigint, add column kind text, add column reason text, add column detail text, add column mac text;
+update ops.migrations m set seq = o.seq, kind = 'applied', detail = '{}'
+  from (select id, row_number() over (order by id) as seq from ops.migrations) o
+ where o.id = m.id;
+alter table ops.migrations
+    drop constraint migrations_pkey,
+    alter column id drop not null,
+    alter column seq set not null,
+    alter column kind set not null,
+    alter column detail set not null,
+    alter column applied_at drop default,
+    add primary key (seq);
 
 -- name: read_ledger
-select id as number, name, checksum, applied_at, took_ms, by
+select seq, kind, id as number, name, checksum, raw_checksum,
+       encode(sha256(convert_to(text, 'UTF8')), 'hex') as text_sha256,
+       applied_at, took_ms, by, reason, detail, mac
+  from ops.migrations
+ order by seq;
+
+-- name: read_first_ledger
+-- A ledger of the first version, as the present one would show it.
+select row_number() over (order by id) as seq, 'applied' as kind, id as number, name, checksum, raw_checksum,
+       encode(sha256(convert_to(text, 'UTF8')), 'hex') as text_sha256,
+       applied_at, took_ms, by, null::text as reason, '{}' as detail, null::text as mac
   from ops.migrations
  order by id;
 
--- name: record
-insert into ops.migrations (id, name, checksum, raw_checksum, took_ms, by, text)
-values (%(number)s, %(name)s, %(checksum)s, %(raw_checksum)s, %(took_ms)s,
-        coalesce(%(by)s || ' as ', '') || session_user, %(text)s)
-returning id as number, name, checksum, applied_at, took_ms, by;
+-- name: read_head
+select seq, last_mac, key_id, mac from ops.migration_head;
+
+-- name: append
+insert into ops.migrations
+    (seq, kind, id, name, checksum, raw_checksum, applied_at, took_ms, by, text, reason, detail, mac)
+values (%(seq)s, %(kind)s, %(number)s, %(name)s, %(checksum)s, %(raw_checksum)s, %(applied_at)s, %(took_ms)s,
+        %(by)s, %(text)s, %(reason)s, %(detail)s, %(mac)s);
+insert into ops.migration_head (seq, last_mac, key_id, mac)
+values (%(seq)s, %(last_mac)s, %(key_id)s, %(head_mac)s)
+on conflict (only_one) do update
+   set seq = excluded.seq, last_mac = excluded.last_mac, key_id = excluded.key_id, mac = excluded.mac;
+
+-- name: set_mac
+update ops.migrations set mac = %(mac)s where seq = %(seq)s;
+
+-- name: stored_text
+-- The newest text that was accepted for a migration.
+select text from ops.migrations
+ where id = %(number)s and kind in ('applied', 'repaired', 'baseline')
+ order by seq desc
+ limit 1;
 
 -- name: try_lock
 -- Polled, never waited for: a wait inside a statement holds a snapshot, and CREATE INDEX CONCURRENTLY waits for that.
@@ -48,8 +132,44 @@ select a.pid, a.usename as user_name, coalesce(a.application_name, '') as progra
    and l.database = (select oid from pg_database where datname = current_database())
    and (l.classid::bigint << 32) | l.objid::bigint = %(key)s;
 
--- name: reset_session
-reset role;
+-- name: blockers
+-- Who holds or waits before us for the lock that session `pid` waits for (PostgreSQL manual, 9.26: pg_blocking_pids).
+select a.pid, coalesce(a.usename, '') as user_name, coalesce(a.application_name, '') as program,
+       coalesce(a.state, a.backend_type) as state, coalesce(a.query, '') as query,
+       coalesce(extract(epoch from clock_timestamp() - coalesce(a.xact_start, a.backend_start)), 0)::float8 as age_s,
+       a.backend_type = 'autovacuum worker' as is_autovacuum
+  from unnest(pg_blocking_pids(%(pid)s)) b(pid)
+  join pg_stat_activity a on a.pid = b.pid
+ order by a.xact_start nulls last;
 
--- name: reset_settings
+-- name: begin
+begin;
+
+-- name: end_of_file
+-- After a file's statements, in its transaction: what it set for itself ends with it; the moment, for the ledger.
+reset role;
+reset session authorization;
 reset all;
+deallocate all;
+close all;
+unlisten *;
+discard temp;
+select extract(epoch from clock_timestamp());
+
+-- name: commit
+commit;
+
+-- name: commit_later
+-- Not the last file of a run: the flush to disk waits for the last one, and a crash loses file and ledger row together.
+set local synchronous_commit to off;
+commit;
+
+-- name: flush
+-- A commit that waits for the disk (and a synchronous standby): all commits before it are then there, too.
+select pg_logical_emit_message(true, 'wedsync', 'migrate');
+
+-- name: create_restore_point
+-- The LSN is taken where the record ends; names have at most 63 bytes (PostgreSQL manual, 9.27.3).
+select p.name, pg_create_restore_point(p.name)::text as lsn, p.at
+  from (select 'migrate-' || left(%(before)s, 36) || '-' || to_char(now() at time zone 'UTC', 'YYYYMMDD"T"HH24MISS"Z"') as name,
+               clock_timestamp() as at) p;
