@@ -2,6 +2,14 @@
 
 from wedsync.migrations.blockers import Patience
 from wedsync.migrations.files import SHIPPED, content_problems, order_files, read_files
+from wedsync.migrations.fingerprint import (
+    CatalogueObject,
+    Difference,
+    Fingerprint,
+    differences,
+    fingerprint_of,
+    read_fingerprint,
+)
 from wedsync.migrations.freeze import Freeze
 from wedsync.migrations.header import Options
 from wedsync.migrations.history import Entry, EventKind, LedgerRow, applied_now
@@ -27,9 +35,12 @@ from wedsync.migrations.template import NewMigration, new_migration
 __all__ = [
     "SHIPPED",
     "Applied",
+    "CatalogueObject",
     "Conditions",
+    "Difference",
     "Entry",
     "EventKind",
+    "Fingerprint",
     "Freeze",
     "Ledger",
     "LedgerRow",
@@ -51,11 +62,14 @@ __all__ = [
     "applied_now",
     "compare",
     "content_problems",
+    "differences",
+    "fingerprint_of",
     "judge",
     "migrating",
     "new_migration",
     "order_files",
     "read_files",
+    "read_fingerprint",
     "read_ledger",
     "refuse",
     "statement_at",
