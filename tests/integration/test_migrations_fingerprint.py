@@ -131,7 +131,7 @@ CHANGES = [
     ("alter default privileges in schema s grant insert on tables to anon", "postgres on tables in s: grants"),
     ("alter default privileges revoke execute on functions from public", "postgres on functions is new"),
     ("grant execute on function pg_ls_waldir() to anon", "grants on function pg_ls_waldir() is new"),
-    ("grant execute on function public.pg_stat_statements_reset(oid, oid, bigint) to anon", "grants on function"),
+    ("grant execute on function extensions.pg_stat_statements_reset(oid, oid, bigint) to anon", "grants on"),
     ("revoke select on pg_catalog.pg_class from public", "grants on relation pg_class is new"),
     ('create collation s.german (provider = icu, locale = "de")', "collation s.german is new"),
     ("create cast (s.mood as s.short) with inout", "cast s.mood as s.short is new"),
