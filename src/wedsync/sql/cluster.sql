@@ -15,9 +15,10 @@ grant execute on function pg_catalog.pg_create_restore_point(text) to wedsync_ba
 -- name: create_schemas
 -- Extensions are in a schema that the data API does not show and application roles may not use.
 create schema if not exists extensions;
+alter schema extensions owner to wedsync_owner;
 create extension if not exists pg_stat_statements schema extensions;
 alter extension pg_stat_statements set schema extensions;
-grant usage on schema extensions to wedsync_owner, wedsync_monitor;
+grant usage on schema extensions to wedsync_monitor;
 create schema if not exists ops authorization wedsync_owner;
 create schema if not exists auth authorization wedsync_owner;
 create schema if not exists audit authorization wedsync_owner;
