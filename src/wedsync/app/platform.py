@@ -22,6 +22,7 @@ from wedsync.cluster import Engine, Secrets, Server, ensure_roles, find_engine
 from wedsync.config import Config, Home, LoadedConfig, Profile, load_config
 from wedsync.database import ConnectionTarget
 from wedsync.errors import UsageProblem
+from wedsync.maintenance import JobService, RoutineService
 from wedsync.recovery import Recoverer
 from wedsync.state import StateStore, open_state
 
@@ -175,6 +176,14 @@ class Platform:
             every=self.config.backup.heartbeat_every,
             keep=self.config.backup.recovery_window,
         )
+
+    def job_service(self) -> JobService:
+        """The keeper's worker for what functions of the database queue."""
+        return JobService(owner=self.owner_target, clock=self.clock)
+
+    def routine_service(self) -> RoutineService:
+        """The keeper's calls of what the schema wants called."""
+        return RoutineService(owner=self.owner_target, clock=self.clock)
 
     @property
     def owner_target(self) -> ConnectionTarget:

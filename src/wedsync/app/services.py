@@ -28,7 +28,7 @@ _POLL_S = 0.05
 
 
 async def run_keeper(platform: Platform) -> None:
-    """Backups by schedule and the heartbeat, until cancelled; one keeper a home."""
+    """Backups by schedule, the heartbeat, queued maintenance, until cancelled; one keeper a home."""
     with service_lock(platform, "keeper"):
         async with asyncio.TaskGroup() as group:
             if platform.takes_backups:
@@ -36,6 +36,8 @@ async def run_keeper(platform: Platform) -> None:
             if platform.takes_backups and platform.config.backup.enabled:
                 group.create_task(platform.backup_service().run(), name="backups")
             group.create_task(platform.heartbeat_service().run(), name="heartbeat")
+            group.create_task(platform.job_service().run(), name="jobs")
+            group.create_task(platform.routine_service().run(), name="routines")
             if platform.is_local:
                 group.create_task(renew_certificate_daily(platform), name="certificate")
 
