@@ -304,3 +304,9 @@ class DemoRefused(WedsyncError):
     """The demo season cannot go into this database."""
 
     code = "WS601"
+
+
+class CalendarUnreadable(WedsyncError):
+    """Whether a wedding is near cannot be seen: the role does not see every wedding, or the table is another's."""
+
+    code = "WS620"

@@ -9,6 +9,7 @@ import pytest
 
 from support.databases import fresh_database
 from support.events import eventually
+from support.migrations import ask, write
 from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
 from wedsync.errors import MigrationBlocked, MigrationFailed, MigrationsBusy, MigrationsRefused
@@ -28,17 +29,6 @@ def directory(tmp_path: Path) -> Path:
     made = tmp_path / "versions"
     made.mkdir()
     return made
-
-
-def write(directory: Path, stem: str, text: str) -> None:
-    (directory / f"{stem}.sql").write_text(text)
-    (directory / f"{stem}.rollback.sql").write_text("select 1;\n")
-
-
-async def ask(target: ConnectionTarget, query: str) -> object:
-    async with await target.connect() as connection:
-        row = await (await connection.execute(query)).fetchone()  # type: ignore[arg-type]
-    return None if row is None else row[0]
 
 
 async def test_up_applies_in_order_and_again_does_nothing(database: ConnectionTarget, directory: Path) -> None:

@@ -1,7 +1,7 @@
 """Build the objects of one home, each once, each when it is first asked for."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -23,8 +23,10 @@ from wedsync.config import Config, Home, LoadedConfig, Profile, load_config
 from wedsync.database import ConnectionTarget
 from wedsync.errors import UsageProblem
 from wedsync.maintenance import JobService, RoutineService
+from wedsync.migrations import Conditions, Patience, RestorePointRule
 from wedsync.recovery import Recoverer
 from wedsync.state import StateStore, open_state
+from wedsync.tenants import WeddingCalendar
 
 PASSWORD_ROLES = ("wedsync_owner", "wedsync_monitor", "wedsync_gateway")
 """Roles that connect over TCP, each with a password in `secrets/<role>`."""
@@ -210,6 +212,42 @@ class Platform:
     def migration_key(self) -> bytes:
         """The key of the migrations' ledger: made at first use, and not in the database."""
         return self.secrets.get_or_create("migration_chain_key").encode()
+
+    def migration_conditions(
+        self,
+        *,
+        by: str | None = None,
+        override: str | None = None,
+        restore_point: bool = True,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> Conditions:
+        """Under which conditions the schema of this home is changed, by the operator unless `by` names another.
+
+        Without `restore_point` none is made; with it a home that takes backups changes nothing without one.
+        """
+        chosen = self.config.migrations
+        rule = RestorePointRule.REQUIRED if self.takes_backups else RestorePointRule.IF_ALLOWED
+        return Conditions(
+            by=by or self.operator,
+            key=self.migration_key(),
+            freeze=self.calendar,
+            override=override,
+            restore_point=rule if restore_point else RestorePointRule.NONE,
+            patience=Patience(
+                lock_timeout=chosen.lock_timeout,
+                tries=chosen.lock_tries,
+                concurrent_wait=chosen.concurrent_wait,
+            ),
+            wait=chosen.wait,
+            say=say,
+        )
+
+    @cached_property
+    def calendar(self) -> WeddingCalendar | None:
+        """The days on which nothing disruptive is done; `None` where no day is special."""
+        if not self.config.calendar.enabled:
+            return None
+        return WeddingCalendar(self.owner_target, clock=self.clock, time_zone=self.config.calendar.time_zone)
 
     async def settle_roles(self) -> None:
         """Make or mend roles, database and rights; needs the server running."""

@@ -11,7 +11,6 @@ from wedsync.app.services import why_server_must_wait
 from wedsync.backup import BackupKind, Catalogue, RepositoryStatus, RunReason
 from wedsync.cluster import ServerState, capabilities, examine, initialise_cluster
 from wedsync.errors import Busy, CannotConnect, DataDirectoryProblem, RepositoryUnreachable, WedsyncError, WrongKey
-from wedsync.migrations import Conditions
 from wedsync.migrations import status as migration_status
 from wedsync.migrations import up as migrate_up
 from wedsync.recovery import JournalEntry
@@ -117,7 +116,7 @@ class Preparation:
         platform = self._platform
         with self._step("apply migrations") as step:
             done = await migrate_up(
-                platform.owner_target, conditions=Conditions(by="wedsync up", key=platform.migration_key())
+                platform.owner_target, conditions=platform.migration_conditions(by="wedsync up")
             )
             step.note(f"{len(done.applied)} applied" if done.applied else "there already")
         if demo:

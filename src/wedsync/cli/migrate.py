@@ -1,12 +1,15 @@
 """`migrate …`: changes of the schema."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wedsync.cli.context import open_platform
 from wedsync.cli.output import Exit, command, put_json, put_table
+
+if TYPE_CHECKING:
+    from wedsync.app import Platform
 
 _directory = click.option(
     "--directory",
@@ -76,22 +79,50 @@ def register(main: click.Group) -> None:
         return Exit.DONE
 
     @_directory
+    @click.option(
+        "--mode",
+        type=click.Choice(["each", "all"]),
+        default="each",
+        show_default=True,
+        help="One transaction a file, or one for all that is pending.",
+    )
+    @click.option("--allow-out-of-order", is_flag=True, help="Also run a file numbered before one that ran.")
+    @click.option("--override", metavar="REASON", help="Go ahead on a frozen day; the reason is recorded.")
+    @click.option("--without-restore-point", is_flag=True, help="Make no restore point before the run.")
     @click.option("--dry-run", is_flag=True, help="Say what would be applied; change nothing.")
-    async def up(*, home_path: str | None, as_json: bool, directory: Path | None, dry_run: bool) -> Exit:
-        """Apply what is pending, each file in its own transaction; stop at the first error.
+    async def up(
+        *,
+        home_path: str | None,
+        as_json: bool,
+        directory: Path | None,
+        mode: str,
+        allow_out_of_order: bool,
+        override: str | None,
+        without_restore_point: bool,
+        dry_run: bool,
+    ) -> Exit:
+        """Apply what is pending, in order; stop at the first error.
+
+        On Saturdays, and when a wedding is today or tomorrow, it refuses with exit code 78.
 
         \b
-        Example: wedsync migrate up
+        Example: wedsync migrate up --mode all
         """
-        from wedsync.migrations import SHIPPED, Conditions
+        from wedsync.migrations import SHIPPED, Mode
         from wedsync.migrations import up as migrate_up
 
         platform = open_platform(home_path)
+        if override is not None:
+            _record(platform, "migrate up --override", reason=override)
         done = await migrate_up(
             platform.owner_target,
             directory=directory or SHIPPED,
+            mode=Mode(mode),
+            allow_out_of_order=allow_out_of_order,
             dry_run=dry_run,
-            conditions=Conditions(by=platform.operator, key=platform.migration_key(), say=_say),
+            conditions=platform.migration_conditions(
+                override=override, restore_point=not without_restore_point, say=_say
+            ),
             on_file=lambda file: click.echo(f"  {file.id}", err=True),
         )
         if as_json:
@@ -102,6 +133,10 @@ def register(main: click.Group) -> None:
             click.echo(f"{len(done.would_apply)} pending")
         else:
             click.echo(f"{len(done.applied)} applied in {done.took_s:.2f} s")
+            if done.restore_point is not None:
+                point = done.restore_point
+                click.echo(f"restore point before it: {point.name} at {point.lsn}")
+                click.echo(f"to go back: wedsync recover run --to '{point.at.isoformat(sep=' ')}'")
         return Exit.DONE
 
     @click.argument("name")
@@ -126,6 +161,14 @@ def register(main: click.Group) -> None:
     command(migrate, "plan")(plan)
     command(migrate, "up", interrupted="files that were applied stay; of the one under way nothing was kept")(up)
     command(migrate, "new")(new)
+
+
+def _record(platform: "Platform", action: str, **detail: object) -> None:
+    from wedsync.state import record_action
+
+    record_action(
+        platform.state, at=platform.clock.now(), operator=platform.operator, action=action, detail=detail
+    )
 
 
 def _say(words: str) -> None:

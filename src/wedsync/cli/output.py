@@ -24,6 +24,8 @@ class Exit(IntEnum):
     USAGE = 2
     NO = 3
     """It worked, and the answer is no."""
+    FROZEN = 78
+    """Today the schema does not change."""
     INTERRUPTED = 130
 
 

@@ -4,6 +4,7 @@ from wedsync.config.home import Home, default_home
 from wedsync.config.load import LoadedConfig, Setting, format_value, load_config
 from wedsync.config.model import (
     BackupConfig,
+    CalendarConfig,
     ClusterConfig,
     Compression,
     Config,
@@ -11,6 +12,7 @@ from wedsync.config.model import (
     Environment,
     GatewayConfig,
     LocaleProvider,
+    MigrationsConfig,
     PoolConfig,
     Profile,
     RepositoryConfig,
@@ -19,6 +21,7 @@ from wedsync.config.model import (
 
 __all__ = [
     "BackupConfig",
+    "CalendarConfig",
     "ClusterConfig",
     "Compression",
     "Config",
@@ -28,6 +31,7 @@ __all__ = [
     "Home",
     "LoadedConfig",
     "LocaleProvider",
+    "MigrationsConfig",
     "PoolConfig",
     "Profile",
     "RepositoryConfig",

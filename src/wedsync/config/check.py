@@ -13,6 +13,7 @@ _LEVELS = {
     Compression.GZIP: (0, 9),
     Compression.NONE: (0, 99),
 }
+_LOCK_TIMEOUT = (timedelta(milliseconds=50), timedelta(milliseconds=200))
 _SECOND = timedelta(seconds=1)
 _OURS = {
     "port": "cluster.port",
@@ -55,6 +56,12 @@ def check(config: Config, origin_of: Callable[[str], str]) -> None:
     for name, duration in _pauses(config):
         if duration < _SECOND:
             raise problem(name, f"{name} is below one second", "write it like 90s, 15min or 1d")
+    if not _LOCK_TIMEOUT[0] <= config.migrations.lock_timeout <= _LOCK_TIMEOUT[1]:
+        raise problem(
+            "migrations.lock_timeout",
+            "migrations.lock_timeout is not between 50 ms and 200 ms",
+            "readers of a table that a migration waits for are held up as long",
+        )
     if config.backup.recovery_window < config.backup.repo1.full_every:
         raise problem(
             "backup.recovery_window",
@@ -74,6 +81,7 @@ def _ranges(config: Config) -> Iterator[tuple[str, float, tuple[float, float]]]:
     yield "gateway.port", config.gateway.port, (1, 65535)
     yield "cluster.memory_share", config.cluster.memory_share, (0.001, 0.5)
     yield "database.pool.max_size", config.database.pool.max_size, (1, 10_000)
+    yield "migrations.lock_tries", config.migrations.lock_tries, (1, 10_000)
     yield "backup.processes", config.backup.processes, (0, 999)
     yield "backup.compression_level", config.backup.compression_level, _LEVELS[config.backup.compression]
 

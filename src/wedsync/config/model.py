@@ -143,6 +143,28 @@ class BackupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     repo2: RepositoryConfig | None = RepositoryConfig(path="repo2", incr_every=timedelta(hours=6))
 
 
+class CalendarConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The days on which nothing disruptive is done: Saturdays, and a wedding's day and the day before."""
+
+    enabled: bool = True
+    """`false` for a database that is not WedSync's: no day is special then."""
+    time_zone: str = "Europe/London"
+    """Where it is Saturday; a wedding's day goes by the wedding's own time zone."""
+
+
+class MigrationsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How changes of the schema behave towards others."""
+
+    lock_timeout: timedelta = timedelta(milliseconds=100)
+    """A statement waits this long for a table, and readers behind it; then it steps aside. 50 to 200 ms."""
+    lock_tries: int = 30
+    """So often a blocked file is tried, with growing pauses, before it fails and names who is in the way."""
+    concurrent_wait: timedelta = timedelta(minutes=30)
+    """CREATE INDEX CONCURRENTLY and its like, behind which nobody waits, wait this long for old transactions."""
+    wait: timedelta = timedelta(minutes=5)
+    """For another runner that is at work."""
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole configuration."""
 
@@ -154,6 +176,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database: DatabaseConfig = field(default_factory=DatabaseConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     backup: BackupConfig = field(default_factory=BackupConfig)
+    calendar: CalendarConfig = field(default_factory=CalendarConfig)
+    migrations: MigrationsConfig = field(default_factory=MigrationsConfig)
 
 
 PRESETS: dict[Environment, dict[str, object]] = {

@@ -50,7 +50,8 @@ def head_after(row: LedgerRow, key: bytes | None) -> Head:
 def broken_links(rows: Sequence[LedgerRow], head: Head, key: bytes) -> tuple[Problem, ...]:
     """What was changed by hand since it was written; `rows` by `seq`, of a ledger that is chained.
 
-    Each change is named once: what merely follows a row that was changed or removed is not listed.
+    Each change is named once; what follows it is not listed, but for the row after one whose own code was
+    changed, which cannot be judged without it.
     """
     if head.key_id not in {None, key_id(key)}:
         return (_other_key(head, key),)
