@@ -1,5 +1,6 @@
 """Order, apply and verify changes of the schema."""
 
+from wedsync.migrations.adhoc import TextRun, run_text
 from wedsync.migrations.blockers import Patience
 from wedsync.migrations.files import SHIPPED, content_problems, order_files, read_files
 from wedsync.migrations.fingerprint import (
@@ -59,6 +60,7 @@ __all__ = [
     "Session",
     "Statement",
     "Status",
+    "TextRun",
     "applied_now",
     "compare",
     "content_problems",
@@ -72,6 +74,7 @@ __all__ = [
     "read_fingerprint",
     "read_ledger",
     "refuse",
+    "run_text",
     "statement_at",
     "status",
     "up",

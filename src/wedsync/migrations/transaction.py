@@ -124,7 +124,7 @@ async def _run(session: Session, file: MigrationFile, how: Applying, *, begin: b
     entry = Entry(
         kind=how.kind,
         name=file.name,
-        number=file.number,
+        number=None if how.kind is EventKind.ADHOC else file.number,
         checksum=file.checksum,
         raw_checksum=file.raw_checksum,
         text=file.text,
