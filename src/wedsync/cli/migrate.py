@@ -139,6 +139,41 @@ def register(main: click.Group) -> None:
                 click.echo(f"to go back: wedsync recover run --to '{point.at.isoformat(sep=' ')}'")
         return Exit.DONE
 
+    @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+    @_directory
+    @click.option("--strict", is_flag=True, help="Let warnings count as errors.")
+    @click.option("--allowed", is_flag=True, help="Show what was allowed too, and why.")
+    async def lint(
+        *,
+        home_path: str | None,
+        as_json: bool,
+        files: tuple[Path, ...],
+        directory: Path | None,
+        strict: bool,
+        allowed: bool,
+    ) -> Exit:
+        """Say what a reviewer would: locks, lost data, tables open to other tenants.
+
+        Looks at FILES, or at every migration; needs no database. Exit code 3 when there is something to mend.
+        A finding that is right as it is: -- lint: allow RULE because REASON, on the line before the statement.
+
+        \b
+        Example: wedsync migrate lint src/wedsync/migrations/versions/0007_identity.sql
+        """
+        from wedsync.cli.migration_words import put_lint
+        from wedsync.migrations import SHIPPED
+        from wedsync.migrations.lint import lint as judge
+        from wedsync.migrations.lint import migrations_among
+
+        del home_path
+        found, only = migrations_among(files, directory=directory or SHIPPED)
+        report = await judge(found, only=only)
+        if as_json:
+            put_json(report.to_json())
+        else:
+            put_lint(report, show_allowed=allowed)
+        return Exit.DONE if report.is_clean(strict=strict) else Exit.NO
+
     @click.argument("name")
     @_directory
     async def new(*, home_path: str | None, as_json: bool, name: str, directory: Path | None) -> Exit:
@@ -160,6 +195,7 @@ def register(main: click.Group) -> None:
     command(migrate, "status")(status)
     command(migrate, "plan")(plan)
     command(migrate, "up", interrupted="files that were applied stay; of the one under way nothing was kept")(up)
+    command(migrate, "lint")(lint)
     command(migrate, "new")(new)
 
 

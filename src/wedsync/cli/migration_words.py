@@ -1,0 +1,36 @@
+"""Plans and lint reports in words."""
+
+import click
+
+from wedsync.migrations import Problem
+from wedsync.migrations.lint import Level, LintReport
+
+
+def put_problems(problems: tuple[Problem, ...]) -> None:
+    """What must be put right before anything runs."""
+    for problem in problems:
+        click.echo(f"problem: {problem.message}")
+        click.echo(f"    next: {problem.hint}")
+
+
+def put_lint(report: LintReport, *, show_allowed: bool) -> None:
+    """Findings in order of file and line, then how many."""
+    put_problems(report.problems)
+    for finding in report.findings:
+        click.echo(f"{finding.file_name}:{finding.line}: {finding.level} {finding.rule}: {finding.message}")
+        click.echo(f"    next: {finding.hint}")
+    if show_allowed:
+        for one in report.allowed:
+            found = one.finding
+            click.echo(f"{found.file_name}:{found.line}: allowed {found.rule}: {found.message}")
+            click.echo(f"    because {one.reason}")
+    errors = sum(finding.level is Level.ERROR for finding in report.findings) + len(report.problems)
+    warnings = sum(finding.level is Level.WARNING for finding in report.findings)
+    click.echo(
+        f"{_count(len(report.files), 'migration')}: {_count(errors, 'error')}, {_count(warnings, 'warning')}, "
+        f"{len(report.allowed)} allowed"
+    )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
