@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,9 +11,31 @@ from psycopg import AsyncConnection
 
 from support.clusters import copy_cluster, make_cluster, new_home, remove_cluster, remove_sockets, small_config
 from support.recoveries import Protected, make_protected, protected_copy
+from support.small_disk import disk_of_this_run, empty
+from support.workers import made_once, one_at_a_time, this_worker
 from wedsync.cluster import Engine, Server, find_engine
 from wedsync.config import Home, default_home
 from wedsync.errors import EngineMissing
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """How many workers `-n auto` means: two a core, since most tests wait for a server or a disk."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # xdist reads it
+    return min(2 * len(os.sched_getaffinity(0)), 12)
+
+
+def pytest_configure() -> None:
+    """Let tests interrupt what they start: a script's background run ignores Ctrl-C, and hands that on."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that the workers end together."""
+    folders = ["faults", "integration"]
+    items.sort(key=lambda item: next((n for n, folder in enumerate(folders) if folder in item.path.parts), 9))
 
 
 @pytest.fixture(scope="session")
@@ -36,16 +59,22 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 
 @pytest.fixture(scope="session")
-def template(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Home:
+def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that all workers of this run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own if this_worker().alone else own.parent
+
+
+@pytest.fixture(scope="session")
+def template(engine: Engine, run_directory: Path) -> Home:
     """A stopped cluster with roles and database; copies of it start in a fraction of a second."""
 
-    async def prepare() -> Home:
-        server = await make_cluster(engine, new_home(tmp_path_factory.mktemp("template")), small_config())
+    async def prepare(root: Path) -> None:
+        server = await make_cluster(engine, new_home(root), small_config())
         await server.stop()
         remove_sockets(server.home)
-        return server.home
 
-    return asyncio.run(prepare())
+    return Home(made_once(run_directory / "template", prepare))
 
 
 @pytest.fixture(scope="session")
@@ -70,9 +99,9 @@ async def own_cluster(engine: Engine, template: Home, home: Home) -> AsyncIterat
 
 
 @pytest.fixture(scope="session")
-def protected_template(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Home:
+def protected_template(engine: Engine, run_directory: Path) -> Home:
     """A stopped home after its first run: cluster, schema, a full backup in each of two repositories."""
-    return asyncio.run(make_protected(tmp_path_factory.mktemp("protected") / "home"))
+    return Home(made_once(run_directory / "protected", make_protected))
 
 
 @pytest.fixture
@@ -89,3 +118,14 @@ async def owner_connection(cluster: Server) -> AsyncIterator[AsyncConnection]:
     async with await target.connect(autocommit=False) as connection:
         yield connection
         await connection.rollback()
+
+
+@pytest.fixture
+def small_disk(run_directory: Path) -> Iterator[Path]:
+    """An empty small disk that one test at a time may fill."""
+    disk = disk_of_this_run()
+    with one_at_a_time(run_directory / "small-disk.lock"):
+        try:
+            yield disk
+        finally:
+            empty(disk)

@@ -16,7 +16,6 @@ import pytest
 from support.backups import BackedUp, backed_up_cluster
 from support.clusters import START, make_cluster, new_home, remove_cluster, small_config
 from support.events import eventually
-from support.small_disk import small_disk_to_fill
 from wedsync.backup import BackupKind, BackupRuns, PgBackRest, RunOutcome, RunReason, contiguous_spans
 from wedsync.clock import SystemClock
 from wedsync.cluster import Engine
@@ -109,19 +108,16 @@ async def test_a_cancelled_run_is_on_record_and_leaves_nothing_running(own: Back
 
 
 async def test_a_full_disk_is_told_by_name_and_the_next_run_works(
-    engine: Engine, template: Home, home: Home
+    engine: Engine, template: Home, home: Home, small_disk: Path
 ) -> None:
-    small = small_disk_to_fill()
-    place = small / "repo2"
-    shutil.rmtree(place, ignore_errors=True)
-    ballast = small / "ballast"
-    ballast.unlink(missing_ok=True)
+    place = small_disk / "repo2"
+    ballast = small_disk / "ballast"
     config = small_config(backup=_with_repo2(RepositoryConfig(path=str(place))))
     async with backed_up_cluster(engine, template, home, config) as own:
         runs = runs_of(own)
         first = await runs.take(BackupKind.FULL, repo=2, reason=RunReason.OPERATOR)
         # room for a WAL segment, not for a backup
-        free = shutil.disk_usage(small).free - 2_000_000
+        free = shutil.disk_usage(small_disk).free - 2_000_000
         ballast.write_bytes(bytes(free))
         with pytest.raises(RepositoryFull, match="no space left in repo2") as caught:
             await runs.take(BackupKind.FULL, repo=2, reason=RunReason.OPERATOR)
@@ -131,7 +127,6 @@ async def test_a_full_disk_is_told_by_name_and_the_next_run_works(
         ballast.unlink()
         await runs.take(BackupKind.FULL, repo=2, reason=RunReason.OPERATOR)
         assert first.label in {backup.label for backup in runs.records.backups()}
-    shutil.rmtree(place, ignore_errors=True)
 
 
 def _with_repo2(repo2: RepositoryConfig | None) -> object:

@@ -72,8 +72,8 @@ async def test_a_server_killed_under_load_comes_back_within_seconds_with_every_a
             os.kill(pid, signal.SIGKILL)
             since = monotonic()
             await asyncio.gather(*clients)
-            await eventually(own_cluster.ready, within_s=20)
-            assert monotonic() - since < 20
+            await eventually(own_cluster.ready)
+            assert monotonic() - since < 30
             assert own_cluster.postmaster_pid() != pid
             await eventually(lambda killed=killed: len(facts) == 1 + 2 * killed)
         async with await own_cluster.target("wedsync_owner", "wedsync").connect() as connection:
@@ -90,7 +90,7 @@ async def test_backends_that_outlive_a_killed_postmaster_are_ended_before_the_ne
     computing = asyncio.create_task(
         busy.execute("do $$ declare n bigint := 0; begin loop n := n + 1; end loop; end $$")
     )
-    await eventually(lambda: _runs(backend))
+    await eventually(lambda: _computes(own_cluster, backend), what="the backend computes")
     postmaster = own_cluster.postmaster_pid()
     assert postmaster is not None
     os.kill(postmaster, signal.SIGKILL)
@@ -233,5 +233,10 @@ async def test_a_stop_waits_for_a_launch_that_is_on_its_way(own_cluster: Server)
     assert await stopping is False
 
 
-def _runs(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
+async def _computes(server: Server, backend: int) -> bool:
+    """Whether a backend is inside its statement: one that still reads or waits would end with the postmaster."""
+    async with await server.target().connect() as connection:
+        cursor = await connection.execute(
+            "select state = 'active' and query like 'do %%' from pg_stat_activity where pid = %s", (backend,)
+        )
+        return await cursor.fetchone() == (True,)

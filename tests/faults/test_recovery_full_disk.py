@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from support.recoveries import Protected, protected_copy
-from support.small_disk import small_disk_to_fill
 from wedsync.config import Home
 from wedsync.errors import DiskFull
 from wedsync.recovery import Phase, Stage
@@ -19,10 +18,11 @@ def _fill(filler: Path) -> None:
             file.write(bytes(1 << 16))
 
 
-async def test_a_disk_that_fills_up_during_a_restore_loses_nothing(protected_template: Home) -> None:
-    disk = small_disk_to_fill()
-    filler = disk / "filler"
-    async with protected_copy(protected_template, Home(disk / "home")) as own:
+async def test_a_disk_that_fills_up_during_a_restore_loses_nothing(
+    protected_template: Home, small_disk: Path
+) -> None:
+    filler = small_disk / "filler"
+    async with protected_copy(protected_template, Home(small_disk / "home")) as own:
         await _lose_and_recover(own, filler)
 
 

@@ -223,7 +223,7 @@ async def test_a_server_that_starts_up_says_so(own_cluster: Server) -> None:
         )
     )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     await own_cluster.target().connect()

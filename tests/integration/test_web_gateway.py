@@ -23,6 +23,8 @@ from wedsync.state import StateStore, as_text, open_state
 from wedsync.web import create_sign_in_link, gateway_app, serve
 
 CLOCK = SystemClock()
+PATIENT = timedelta(seconds=20)
+"""For what must be read however busy the machine is."""
 
 
 async def no_repository() -> SurveyFacts:
@@ -54,7 +56,7 @@ async def gateway(server: Server, state: StateStore) -> AsyncIterator[httpx.Asyn
     """A gateway of this server on a port of its own."""
 
     async def view() -> StatusView:
-        facts = await collect(sources(server, state), clock=CLOCK)
+        facts = await collect(sources(server, state), clock=CLOCK, within=PATIENT)
         return StatusView(facts=facts, verdict=judge(facts, CLOCK.now()))
 
     async def ready() -> str | None:
@@ -140,8 +142,10 @@ async def test_a_gateway_that_is_cancelled_frees_its_port_at_once(own_cluster: S
         await again
 
 
-async def facts_of(server: Server, state: StateStore | None, **changes: object) -> Facts:
-    return await collect(sources(server, state, **changes), clock=CLOCK)
+async def facts_of(
+    server: Server, state: StateStore | None, *, within: timedelta = PATIENT, **changes: object
+) -> Facts:
+    return await collect(sources(server, state, **changes), clock=CLOCK, within=within)
 
 
 async def test_the_facts_of_a_running_server_are_read_as_a_mere_monitor(
@@ -197,8 +201,9 @@ async def test_no_bad_part_hides_the_others(own_cluster: Server) -> None:
     await own_cluster.stop()
     (own_cluster.home.tls / "server.crt").unlink()
     began = asyncio.get_running_loop().time()
-    facts = await facts_of(own_cluster, None, survey=hangs, processes={"keeper": breaks})
-    assert asyncio.get_running_loop().time() - began < 2.0
+    two = timedelta(seconds=2)
+    facts = await facts_of(own_cluster, None, within=two, survey=hangs, processes={"keeper": breaks})
+    assert asyncio.get_running_loop().time() - began < 10
     assert set(facts.unread) == {Part.REPOSITORIES, Part.RECORDS, Part.PROCESSES, Part.CERTIFICATE}
     assert facts.database is not None
     assert (facts.database.server_state, facts.database.connects) == ("stopped", False)
@@ -217,8 +222,8 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(own_cluster: Se
         port = silent.sockets[0].getsockname()[1]
         target = ConnectionTarget(host="127.0.0.1", port=port, dbname="x", user="x")
         began = asyncio.get_running_loop().time()
-        facts = await facts_of(own_cluster, state, target=target)
-    assert asyncio.get_running_loop().time() - began < 2.0
+        facts = await facts_of(own_cluster, state, within=timedelta(seconds=1), target=target)
+    assert asyncio.get_running_loop().time() - began < 10
     assert facts.database is not None
     assert facts.database.connects is False
 

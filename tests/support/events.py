@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(ask: Callable[[], T | Awaitable[T]], *, within_s: float = 30.0, what: str = "") -> T:
+async def eventually(ask: Callable[[], T | Awaitable[T]], *, within_s: float = 60.0, what: str = "") -> T:
     """The first true answer of `ask`; fails with the last answer when there is none in time."""
     last: object = None
     try:

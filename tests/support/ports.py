@@ -1,13 +1,15 @@
-"""Free ports for tests."""
+"""Free ports for tests; no two workers of a run are given the same one."""
 
 import itertools
 import os
 import random
 
+from support.workers import this_worker
 from wedsync.cluster import is_free
 
+_worker = this_worker()
 _first, _, _last = os.environ.get("WEDSYNC_TEST_PORTS", "24000-29999").partition("-")
-_candidates = list(range(int(_first), int(_last) + 1))
+_candidates = list(range(int(_first) + _worker.index, int(_last) + 1, _worker.count))
 random.shuffle(_candidates)
 _next = itertools.cycle(_candidates)
 

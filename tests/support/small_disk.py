@@ -34,7 +34,7 @@ def is_possible() -> bool:
     return tried.returncode == 0
 
 
-def small_disk_to_fill() -> Path:
+def disk_of_this_run() -> Path:
     """The small file system that bin/test mounts for tests that fill it; skips the test where there is none."""
     named = os.environ.get("WEDSYNC_TEST_SMALL_DISK")
     if not named:
@@ -42,6 +42,15 @@ def small_disk_to_fill() -> Path:
     total = shutil.disk_usage(named).total
     assert total < _SMALL_BYTES, f"WEDSYNC_TEST_SMALL_DISK has {total} bytes: that disk is not to be filled"
     return Path(named)
+
+
+def empty(disk: Path) -> None:
+    """Remove what a test left on it."""
+    for entry in disk.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink()
 
 
 def run_on_small_disk(script: str, *, size: str, place: Path, timeout_s: float = 120) -> list[str]:
