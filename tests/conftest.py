@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from psycopg import AsyncConnection
 
@@ -26,10 +27,24 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return min(2 * len(os.sched_getaffinity(0)), 12)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """How tests are handed out unless `--dist` says otherwise."""
+    if config.getoption("dist") != "load":
+        return None
+    from support.scheduling import TestsAndSharedHomes  # noqa: PLC0415 - not without xdist
+
+    return TestsAndSharedHomes(config, log)
+
+
 def pytest_configure() -> None:
-    """Let tests interrupt what they start: a script's background run ignores Ctrl-C, and hands that on."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    """What holds for all tests: they can interrupt what they start, and are not timed by Hypothesis."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; children inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # how long an example takes says more of the other workers than of the code
+    busy = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("shared machine", deadline=None, suppress_health_check=busy)
+    hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,8 +28,6 @@ from wedsync.config import Config, Home
 from wedsync.errors import RestoreFailed, WedsyncError, WrongKey
 from wedsync.state import StateStore, open_state
 
-pytestmark = pytest.mark.xdist_group("backup_repository")  # the source of all copies is made once
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:

@@ -18,8 +18,6 @@ from support.events import eventually
 from wedsync.process import is_alive
 from wedsync.state import as_text, open_state
 
-pytestmark = pytest.mark.xdist_group("services")  # one home, and each test leaves it to the next
-
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory, engine: object) -> Iterator[CommandLine]:

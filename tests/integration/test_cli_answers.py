@@ -19,8 +19,6 @@ import pytest
 from support.commands import CommandLine, command_line
 from support.events import eventually
 
-pytestmark = pytest.mark.xdist_group("cli_answers")  # one home, and each test stands on those before it
-
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory, engine: object) -> Iterator[CommandLine]:

@@ -1,12 +1,15 @@
 """What a program that was run leaves: its output whole, its lines as they come, and how it ended."""
 
+import os
+import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from wedsync.errors import EngineMissing, ProgramFailed, ProgramTimedOut
-from wedsync.process import Finished, run
+from wedsync.process import Finished, run, spawn_detached, wait_for_exit
 
 MINUTE = timedelta(minutes=1)
 
@@ -50,3 +53,11 @@ async def test_a_program_that_takes_too_long_is_stopped() -> None:
 async def test_a_program_that_is_not_there_is_named() -> None:
     with pytest.raises(EngineMissing, match="no-such-program"):
         await run(["no-such-program"], deadline=MINUTE)
+
+
+async def test_how_a_detached_program_ended_is_left_for_its_parent_to_read() -> None:
+    pid = spawn_detached([sys.executable, "-c", "raise SystemExit(3)"], log=Path(os.devnull))
+    await wait_for_exit(pid)
+    subprocess.run([sys.executable, "-c", ""], check=True)  # noqa: ASYNC221 - the next Popen reaps what earlier ones left behind
+    ended, status = os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it has ended
+    assert (ended, os.waitstatus_to_exitcode(status)) == (pid, 3)

@@ -3,11 +3,11 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -23,6 +23,7 @@ from wedsync.process import (
     failures_after,
     is_alive,
     restart_delay,
+    spawn_detached,
     wait_for_exit,
 )
 
@@ -45,7 +46,7 @@ class CountedClock:
 
 
 def spawn(*words: str) -> int:
-    return subprocess.Popen([sys.executable, "-c", *words], start_new_session=True).pid
+    return spawn_detached([sys.executable, "-c", *words], log=Path(os.devnull))
 
 
 def sleeper() -> int:

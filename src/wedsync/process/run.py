@@ -153,4 +153,5 @@ def spawn_detached(
             cwd=cwd,
             start_new_session=True,
         )
+    process.returncode = 0  # or `subprocess` would reap it one day, and its parent never learn how it ended
     return process.pid
