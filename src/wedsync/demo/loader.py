@@ -2,7 +2,8 @@
 
 Rows are made by a second process and copied by this one, so the two overlap. The foreign keys of the big
 tables are taken off before and put back after (PostgreSQL then checks them all by one join each): a third of
-the time of checking row by row. All of it is one transaction: whoever looks sees no season or the whole.
+the time of checking row by row. The history says when these tables were loaded and how many rows they got, not
+each row. All of it is one transaction: whoever looks sees no season or the whole.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ _RELAXED: Final = (
     "core_field_values",
     "messages",
 )
-"""The big tables: their foreign keys are checked once, at the end."""
+"""The big tables: their foreign keys are checked once, at the end; their history begins with one record."""
 
 OnProgress: TypeAlias = Callable[[int, int], None]
 """Told of rows done and rows in all; the second is an estimate until the two are equal."""
@@ -142,7 +143,7 @@ async def _copy_season(
 ) -> dict[str, int]:
     rows: Counter[str] = Counter()
     done, expected = 0, season.couples * _ROWS_PER_COUPLE
-    async with _generator(season) as frames, _without_foreign_keys(connection):
+    async with _generator(season) as frames, _in_bulk(connection), _without_foreign_keys(connection):
         async for frame in frames:
             command = sql.SQL("copy {} ({}) from stdin").format(
                 sql.Identifier(*qualified(frame.table)),
@@ -157,6 +158,15 @@ async def _copy_season(
     if on_progress is not None:
         on_progress(done, done)
     return dict(rows)
+
+
+@asynccontextmanager
+async def _in_bulk(connection: AsyncConnection[TupleRow]) -> AsyncGenerator[None]:
+    """Record the load of the big tables as a whole; they are empty."""
+    tables = {"tables": [f"public.{table}" for table in _RELAXED]}
+    await connection.execute(_sql("begin_load"), tables)
+    yield
+    await connection.execute(_sql("end_load"), tables)
 
 
 @asynccontextmanager
