@@ -102,7 +102,7 @@ declare
     k1 constant text := tg_argv[4];
     k2 constant text := tg_argv[5];
     k3 constant text := tg_argv[6];
-    k4 constant text := tg_argv[7];
+    key constant text[] := tg_argv[4:tg_nargs - 1];
 begin
     case tg_op
     when 'INSERT' then
@@ -112,8 +112,9 @@ begin
         select seen_at, xact, tg_argv[0], 'insert', tg_op, (r.new ->> couple)::uuid, (r.new ->> organization)::uuid,
                case when k2 is null then jsonb_build_array(r.new -> k1)
                     when k3 is null then jsonb_build_array(r.new -> k1, r.new -> k2)
-                    when k4 is null then jsonb_build_array(r.new -> k1, r.new -> k2, r.new -> k3)
-                    else jsonb_build_array(r.new -> k1, r.new -> k2, r.new -> k3, r.new -> k4) end,
+                    when cardinality(key) = 3 then jsonb_build_array(r.new -> k1, r.new -> k2, r.new -> k3)
+                    else (select jsonb_agg(r.new -> k order by n) from unnest(key) with ordinality as of_key (k, n))
+               end,
                uid, in_force, session_user, program, address, forwarded, request, r.new
           from (select case when left_out is null then to_jsonb(n) else to_jsonb(n) - left_out end as new
                   from new_rows n offset 0) as r;
@@ -124,8 +125,9 @@ begin
         select seen_at, xact, tg_argv[0], 'delete', tg_op, (r.old ->> couple)::uuid, (r.old ->> organization)::uuid,
                case when k2 is null then jsonb_build_array(r.old -> k1)
                     when k3 is null then jsonb_build_array(r.old -> k1, r.old -> k2)
-                    when k4 is null then jsonb_build_array(r.old -> k1, r.old -> k2, r.old -> k3)
-                    else jsonb_build_array(r.old -> k1, r.old -> k2, r.old -> k3, r.old -> k4) end,
+                    when cardinality(key) = 3 then jsonb_build_array(r.old -> k1, r.old -> k2, r.old -> k3)
+                    else (select jsonb_agg(r.old -> k order by n) from unnest(key) with ordinality as of_key (k, n))
+               end,
                uid, in_force, session_user, program, address, forwarded, request, r.old
           from (select case when left_out is null then to_jsonb(o) else to_jsonb(o) - left_out end as old
                   from old_rows o offset 0) as r;
@@ -139,8 +141,9 @@ begin
                (p.row ->> couple)::uuid, (p.row ->> organization)::uuid,
                case when k2 is null then jsonb_build_array(p.row -> k1)
                     when k3 is null then jsonb_build_array(p.row -> k1, p.row -> k2)
-                    when k4 is null then jsonb_build_array(p.row -> k1, p.row -> k2, p.row -> k3)
-                    else jsonb_build_array(p.row -> k1, p.row -> k2, p.row -> k3, p.row -> k4) end,
+                    when cardinality(key) = 3 then jsonb_build_array(p.row -> k1, p.row -> k2, p.row -> k3)
+                    else (select jsonb_agg(p.row -> k order by n) from unnest(key) with ordinality as of_key (k, n))
+               end,
                uid, in_force, session_user, program, address, forwarded, request,
                case when p.part = 1 then p.old end,
                case when not p.moved then p.changed when p.part = 2 then p.new end
@@ -148,7 +151,7 @@ begin
                   from (select r.old, r.new, r.changed, r.moved,
                                generate_series(1, case when r.moved then 2 else 1 end) as part
                           from (select x.old, x.new, x.changed,
-                                       x.changed ?| array[couple, organization, k1, k2, k3, k4] as moved
+                                       x.changed ?| (key || couple || organization) as moved
                                   from (select o.old, n.new,
                                                (select coalesce(jsonb_object_agg(c.key, c.value), '{}')
                                                   from jsonb_each(n.new) as c
@@ -171,11 +174,10 @@ begin
                  user_id, role_name, session_name, application_name, client_address, forwarded_for, request_id,
                  old_row)
              select $1, $2, $3, ''delete'', ''TRUNCATE'', (r.old ->> $4)::uuid, (r.old ->> $5)::uuid,
-                    (select jsonb_agg(r.old -> k order by n) from unnest($6) with ordinality as key (k, n)),
+                    (select jsonb_agg(r.old -> k order by n) from unnest($6) with ordinality as of_key (k, n)),
                     $7, $8, session_user, $9, $10, $11, $12, r.old
                from (select to_jsonb(t) - $13 as old from only %s t offset 0) as r', tg_relid::regclass)
-        using seen_at, xact, tg_argv[0], couple, organization, array_remove(array[k1, k2, k3, k4], null),
-              uid, in_force, program, address, forwarded, request, coalesce(left_out, '{}');
+        using seen_at, xact, tg_argv[0], couple, organization, key, uid, in_force, program, address, forwarded, request, coalesce(left_out, '{}');
     end case;
     return null;
 end
@@ -212,10 +214,9 @@ begin
      cross join unnest(i.indkey::smallint[]) with ordinality as k (attnum, n)
       join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
      where i.indrelid = p_table and i.indisprimary;
-    if key is null or cardinality(key) > 4 then
-        raise exception 'audit: % has % key columns', p_table, coalesce(cardinality(key), 0)
-            using errcode = 'invalid_table_definition',
-                  hint = 'a watched table has a primary key of one to four columns';
+    if key is null then
+        raise exception 'audit: % has no primary key', p_table
+            using errcode = 'invalid_table_definition', hint = 'versions of a row are told apart by its key';
     end if;
     left_out := coalesce(p_left_out, array(
         select name from unnest(columns) as name
