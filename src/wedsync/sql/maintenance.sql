@@ -1,6 +1,6 @@
 -- name: prepare_session
--- A worker that is killed lets go of its job within a second; work may take its time. No writer waits behind the
--- locks that VACUUM, ANALYZE and REINDEX CONCURRENTLY wait for, so they may wait for a while.
+-- A worker that is killed lets go of its job within a second (on a server that asks less often by itself, after that
+-- time). Work may take its time: no writer waits behind the locks that VACUUM, ANALYZE and REINDEX CONCURRENTLY ask for.
 select set_config('client_connection_check_interval', '1s', false),
        set_config('statement_timeout', '0', false),
        set_config('lock_timeout', %(lock_timeout)s, false);
