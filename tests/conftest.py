@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,8 @@ import pytest
 from psycopg import AsyncConnection
 
 from support.clusters import copy_cluster, make_cluster, new_home, remove_cluster, remove_sockets, small_config
+from support.databases import fresh_database
+from support.isolation import TwoTenants, make_two_tenants
 from support.recoveries import Protected, make_protected, protected_copy
 from support.small_disk import disk_of_this_run, empty
 from support.workers import made_once, one_at_a_time, this_worker
@@ -144,3 +147,20 @@ def small_disk(run_directory: Path) -> Iterator[Path]:
             yield disk
         finally:
             empty(disk)
+
+
+@pytest.fixture(scope="session")
+def two_tenants(cluster: Server) -> Iterator[TwoTenants]:
+    """The whole schema with two tenants' rows in every table; leave it as you found it."""
+    database = fresh_database(cluster)
+    with asyncio.Runner() as runner:
+        yield runner.run(make_two_tenants(runner.run(database.__aenter__())))
+        runner.run(database.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def tenant_session(two_tenants: TwoTenants) -> AsyncIterator[AsyncConnection]:
+    """A superuser's transaction there, in which a test becomes somebody; undone at the end."""
+    async with await replace(two_tenants.target, user="postgres").connect(autocommit=False) as connection:
+        yield connection
+        await connection.rollback()
