@@ -6,7 +6,8 @@
 -- still happen to them is a month that is dropped (audit.drop_partitions) and an erasure (audit.erasures).
 
 create sequence audit.version_number;
-comment on sequence audit.version_number is 'Order of versions and loads: of one row, the later change has the higher number.';
+comment on sequence audit.version_number is
+    'Order of versions and loads: of one row, the later change has the higher number.';
 
 create table audit.record_version (
     id bigint not null default nextval('audit.version_number'),
@@ -30,18 +31,22 @@ create table audit.record_version (
     erasure_id uuid
 ) partition by range (changed_at);
 comment on table audit.record_version is 'One row for each row that a statement added, changed or removed.';
-comment on column audit.record_version.changed_at is 'The clock during the statement; when it became visible: audit.committed_at().';
-comment on column audit.record_version.operation is 'What happened to this key; a changed key is a delete and an insert.';
+comment on column audit.record_version.changed_at is
+    'The clock during the statement; when it became visible: audit.committed_at().';
+comment on column audit.record_version.operation is
+    'What happened to this key; a changed key is a delete and an insert.';
 comment on column audit.record_version.statement is 'The command: INSERT, UPDATE, DELETE or TRUNCATE.';
 comment on column audit.record_version.row_key is 'Values of the primary key, in its order.';
 comment on column audit.record_version.user_id is 'auth.uid(): who was signed in.';
-comment on column audit.record_version.role_name is 'The role in force: authenticated, service_role, a person''s own.';
+comment on column audit.record_version.role_name is
+    'The role in force: authenticated, service_role, a person''s own.';
 comment on column audit.record_version.session_name is 'The role that connected.';
-comment on column audit.record_version.forwarded_for is 'The client behind the gateway: setting request.forwarded_for.';
+comment on column audit.record_version.forwarded_for is
+    'The client behind the gateway: setting request.forwarded_for.';
 comment on column audit.record_version.request_id is 'The request at the gateway: setting request.id.';
 comment on column audit.record_version.old_row is 'The whole row before; secret columns are left out.';
 comment on column audit.record_version.new_row is 'After an insert the whole row, after an update what differs.';
-comment on column audit.record_version.erasure_id is 'The erasure that took the values away; the fact stays.';
+comment on column audit.record_version.erasure_id is 'The erasure that took values away; the fact stays.';
 create index record_version_by_couple on audit.record_version (couple_id, changed_at) where couple_id is not null;
 create index record_version_by_organization on audit.record_version (organization_id, changed_at)
     where organization_id is not null;
@@ -63,7 +68,8 @@ create table audit.loads (
     application_name text default current_setting('application_name'),
     client_address inet default inet_client_addr()
 );
-comment on table audit.loads is 'An empty table was filled in bulk: one row here stands for the inserts of all its rows.';
+comment on table audit.loads is
+    'An empty table was filled in bulk: one row here stands for the inserts of all its rows.';
 create index loads_by_table on audit.loads (table_name, id);
 
 create table audit.erasures (
@@ -76,7 +82,8 @@ create table audit.erasures (
     session_name text not null default session_user,
     versions bigint not null check (versions >= 0)
 );
-comment on table audit.erasures is 'Each time that values were taken out of the history, by whom, of how many versions.';
+comment on table audit.erasures is
+    'Each time that values were taken out of the history, by whom, of how many versions.';
 
 -- Recording -------------------------------------------------------------------------------------------
 
@@ -257,7 +264,8 @@ begin
     end loop;
 end
 $$;
-comment on function audit.watch(regclass, text[]) is 'Record all changes of a table from now on; one line in its migration.';
+comment on function audit.watch(regclass, text[]) is
+    'Record all changes of a table from now on; one line in its migration.';
 
 create function audit.unwatched() returns setof regclass
     language sql stable
@@ -265,14 +273,16 @@ create function audit.unwatched() returns setof regclass
 as $$
     select c.oid::regclass
       from pg_catalog.pg_class c
-     where c.relnamespace in ('public'::regnamespace, 'auth'::regnamespace) and c.relkind in ('r', 'p')
+     where c.relnamespace in ('public'::regnamespace, 'auth'::regnamespace, 'app'::regnamespace)
+       and c.relkind in ('r', 'p')
        and not exists (select from pg_catalog.pg_depend d
                         where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
        and 4 > (select count(*) from pg_catalog.pg_trigger t
                  where t.tgrelid = c.oid and t.tgfoid = 'audit.record'::regproc and t.tgenabled in ('O', 'A'))
      order by 1
 $$;
-comment on function audit.unwatched() is 'Tables of public and auth whose changes are not recorded: there should be none.';
+comment on function audit.unwatched() is
+    'Tables of public, auth and app whose changes are not recorded: there should be none.';
 
 -- Filling an empty table in bulk ----------------------------------------------------------------------
 
@@ -290,6 +300,7 @@ begin
         execute format('select exists (select from %s)', name) into filled;
         if filled then
             raise exception 'audit: % is not empty', name
+
                 using errcode = 'object_not_in_prerequisite_state', hint = 'load into empty tables, or insert rows';
         end if;
         foreach event in array array['insert', 'update', 'delete', 'truncate'] loop
@@ -302,7 +313,8 @@ begin
     end loop;
 end
 $$;
-comment on function audit.begin_load(regclass[]) is 'Fill empty tables without a version a row, in this transaction; the tables'' owner only.';
+comment on function audit.begin_load(regclass[]) is
+    'Fill empty tables without a version a row, in this transaction; the tables'' owner only.';
 
 create function audit.end_load(p_tables regclass[]) returns void
     language plpgsql
@@ -354,20 +366,20 @@ create function audit.refuse() returns trigger
     language plpgsql
     set search_path = ''
 as $$
--- One thing is allowed: to take the values out of versions, in the transaction that writes the erasure down.
+-- One thing is allowed: to take values out of versions, in the transaction that writes the erasure down.
 declare
-    values_of constant text[] := '{old_row,new_row,row_key,client_address,forwarded_for,application_name,erasure_id}';
+    erasable constant text[] := '{old_row,new_row,row_key,client_address,forwarded_for,application_name}';
+    counts constant text[] := '{row_count,versions}';   -- written at the end of the same transaction
+    kept jsonb;
 begin
-    if tg_op = 'UPDATE' and tg_table_name <> 'erasures' then
-        if tg_table_name = 'loads' then
-            if old.transaction_id = pg_current_xact_id()
-                and to_jsonb(new) - 'row_count' = to_jsonb(old) - 'row_count'
-            then
-                return new;
-            end if;
-        elsif to_jsonb(new) - values_of = to_jsonb(old) - values_of
-            and new.old_row is null and new.new_row is null and new.row_key is null
-            and new.client_address is null and new.forwarded_for is null and new.application_name is null
+    if tg_op = 'UPDATE' and tg_table_name in ('loads', 'erasures') then
+        if old.transaction_id = pg_current_xact_id() and to_jsonb(new) - counts = to_jsonb(old) - counts then
+            return new;
+        end if;
+    elsif tg_op = 'UPDATE' then
+        kept := to_jsonb(new) - 'erasure_id';
+        if kept - erasable = to_jsonb(old) - 'erasure_id' - erasable
+            and jsonb_strip_nulls(kept) <@ to_jsonb(old)
             and exists (select from audit.erasures e
                          where e.id = new.erasure_id and e.transaction_id = pg_current_xact_id())
         then
@@ -459,7 +471,8 @@ begin
     return made;
 end
 $$;
-comment on function audit.ensure_partitions(integer) is 'Make the partitions of this month and of the months to come.';
+comment on function audit.ensure_partitions(integer) is
+    'Make the partitions of this month and of the months to come.';
 
 create function audit.drop_partitions(p_keep interval) returns text[]
     language plpgsql
@@ -505,7 +518,8 @@ as $$
       from audit.watched w
      where w.table_name = p_table
 $$;
-comment on function audit.history_begins(text) is 'From when on a table''s history is complete; NULL: it is not watched.';
+comment on function audit.history_begins(text) is
+    'From when on a table''s history is complete; NULL: it is not watched.';
 
 create function audit.committed_at(p_xmin xid, p_transaction_id xid8, p_changed_at timestamptz) returns timestamptz
     language sql stable
@@ -516,7 +530,8 @@ as $$
                 then coalesce(pg_xact_commit_timestamp(p_xmin), p_changed_at)
                 else p_changed_at end
 $$;
-comment on function audit.committed_at(xid, xid8, timestamptz) is 'When a version became visible to others: its commit, where the server knows it.';
+comment on function audit.committed_at(xid, xid8, timestamptz) is
+    'When a version became visible to others: its commit, where the server knows it.';
 
 create function audit.rows_as_of(p_table regclass, p_couple uuid, p_at timestamptz) returns setof jsonb
     language plpgsql stable
@@ -547,7 +562,8 @@ begin
      where a.attrelid = p_table and not a.attisdropped
        and a.attname = case when p_table = to_regclass('public.couples') then 'id' else 'couple_id' end;
     if couple_column is null then
-        raise exception '% holds nothing of a couple: it has no couple_id', label using errcode = 'undefined_column';
+        raise exception '% holds nothing of a couple: it has no couple_id', label
+                using errcode = 'undefined_column';
     end if;
     select string_agg(format('t.%I', a.attname), ', ' order by k.n) into key
       from pg_catalog.pg_index i
@@ -561,12 +577,12 @@ begin
         with later as (
             select distinct on (v.row_key) v.row_key, v.operation, v.old_row
               from audit.record_version v
-             where v.couple_id = $1 and v.table_name = $2 and v.erasure_id is null
+             where v.couple_id = $1 and v.table_name = $2
                and ($4 is null or v.id < $4)
                and (v.changed_at > $3 or audit.committed_at(v.xmin, v.transaction_id, v.changed_at) > $3)
              order by v.row_key, v.id
         )
-        select l.old_row from later l where l.operation <> 'insert'
+        select l.old_row from later l where l.operation <> 'insert' and l.old_row is not null
         union all
         select to_jsonb(t) from %s t
          where $4 is null and t.%I = $1
@@ -575,7 +591,8 @@ begin
     using p_couple, label, p_at, load_number;
 end
 $$;
-comment on function audit.rows_as_of(regclass, uuid, timestamptz) is 'A couple''s rows of a table as they were committed at a moment.';
+comment on function audit.rows_as_of(regclass, uuid, timestamptz) is
+    'A couple''s rows of a table as they were committed at a moment.';
 
 create function audit.guests_as_of(p_couple uuid, p_at timestamptz) returns setof public.guests
     language sql stable
@@ -595,7 +612,8 @@ as $$
     select g.* from audit.guests_as_of(p_couple_id, p_at) as g
      where p_couple_id = any ((select app.my_managed_couples())::uuid[])
 $$;
-comment on function app.guests_as_of(uuid, timestamptz) is 'For the partners and for the staff that look after the wedding; no row for others.';
+comment on function app.guests_as_of(uuid, timestamptz) is
+    'For the partners and for the staff that look after the wedding; no row for others.';
 
 create function app.couple_history(p_couple_id uuid, p_since timestamptz) returns table (
     changed_at timestamptz, table_name text, operation text, user_id uuid, old_row jsonb, new_row jsonb
@@ -631,7 +649,8 @@ create function public.get_couple_history(
 as $$
     select * from app.couple_history(p_couple_id, p_since)
 $$;
-comment on function public.get_couple_history(uuid, timestamptz) is 'What was changed about a wedding, by whom, newest first.';
+comment on function public.get_couple_history(uuid, timestamptz) is
+    'What was changed about a wedding, by whom, newest first.';
 
 -- Rights: nobody but the owner writes; the functions that change anything are the owner's alone.
 alter table audit.record_version enable row level security, force row level security;
