@@ -18,6 +18,8 @@ create table public.guests (
     id uuid not null,
     name text not null,
     primary key (couple_id, id));
+create table public.devices (user_id uuid, id uuid, primary key (user_id, id));
+create table public.keys (id uuid, user_id uuid, primary key (id, user_id), unique (id));
 create table public.colours (name text primary key);
 """
 SECURE = """
@@ -174,6 +176,11 @@ CASES = [
     ),
     Case(
         "primary-key-without-tenant",
+        table("couple_id uuid, id uuid, user_id uuid, primary key (id, user_id)"),
+        table("couple_id uuid, id uuid, user_id uuid, primary key (user_id, id)"),
+    ),
+    Case(
+        "primary-key-without-tenant",
         table("couple_id uuid not null, id uuid"),
         "create table public.t (couple_id uuid);"
         f"alter table public.t add constraint t_pkey primary key (couple_id);{SECURE}",
@@ -209,6 +216,13 @@ CASES = [
         table(
             "couple_id uuid primary key references public.couples, guest uuid,"
             "foreign key (couple_id, guest) references public.guests"
+        ),
+    ),
+    Case(
+        "foreign-key-without-tenant",
+        table("couple_id uuid primary key, by uuid, b uuid, foreign key (by, b) references public.keys (id, id)"),
+        table(
+            "couple_id uuid primary key, by uuid, device uuid, foreign key (by, device) references public.devices"
         ),
     ),
     Case(
@@ -265,7 +279,8 @@ CASES = [
     Case(
         "update-without-where",
         "do $$ begin if true then update public.guests set name = ''; end if; end $$;",
-        "create function app.f() returns void language sql set search_path = '' as 'update public.guests set id = 1';",
+        "create function app.f() returns int language sql set search_path = ''"
+        " as 'update public.guests set id = 1';",
     ),
     Case("delete-without-where", "delete from public.guests;", "delete from public.guests where id = 1;"),
     Case(
@@ -301,9 +316,7 @@ CASES = [
     ),
     Case("trigger-off", "set local session_replication_role = replica;", "set local work_mem = '1MB';"),
     Case("audit-trigger-dropped", "drop trigger audit on public.guests;", "drop trigger touch on public.guests;"),
-    Case(
-        "audit-trigger-dropped", "select audit.unwatch('public.guests');", "select audit.watch('public.guests');"
-    ),
+    Case("audit-trigger-dropped", "drop trigger audit_insert on guests;", "drop function app.audit();"),
     Case("needless-transaction-none", "-- transaction: none\nselect 1;", "select 1;"),
     Case(
         "mixed-transaction-none",
@@ -317,7 +330,8 @@ CASES = [
     ),
     Case(
         "dynamic-sql",
-        "do $$ declare n text; begin for n in select 'a' loop execute format('grant a to %I', n); end loop; end $$;",
+        "do $$ declare n text; begin for n in select 'a' loop"
+        " execute format('grant a to %I', n); end loop; end $$;",
         "do $$ declare n text; begin foreach n in array array['b', 'c'] loop"
         " execute format('grant a to %I -- 100%%', n); end loop; end $$;",
     ),
@@ -450,7 +464,7 @@ def test_a_rule_fires_where_it_should_and_only_there(case: Case) -> None:
     assert [finding for finding in judged(case.good).findings if finding.rule == case.rule] == []
 
 
-BY_OTHER_TESTS = {"execute-not-revoked", "syntax-error"}
+BY_OTHER_TESTS = {"table-without-audit", "execute-not-revoked", "syntax-error"}
 
 
 def test_every_rule_has_a_case() -> None:
@@ -468,6 +482,27 @@ def test_everybody_may_execute_a_function_unless_an_earlier_file_or_this_one_tak
     assert not fires(function, BEFORE)
     assert not fires(function + revoke, "select 1;")
     assert fires(function, BEFORE + "alter default privileges grant execute on functions to public;")
+
+
+@pytest.mark.parametrize(
+    ("watch", "fires"),
+    [
+        ("", True),
+        ("select audit.watch('public.guests');", True),
+        ("select audit.watch('public.t');", False),
+        ("select audit.watch('t'::regclass, '{secret}');", False),
+        ("select audit.watch(name) from audit.unwatched() as name;", False),
+        ("do $$ begin perform audit.watch('public.t'); end $$;", False),
+    ],
+)
+def test_a_table_is_watched_in_its_own_file_once_there_is_an_audit(watch: str, fires: bool) -> None:
+    audit = "create function audit.watch(regclass) returns void language sql set search_path = '' as 'select';"
+
+    def fired(before: str) -> bool:
+        return "table-without-audit" in {finding.rule for finding in judged(TABLE + watch, before=before).findings}
+
+    assert fired(BEFORE + audit) is fires
+    assert not fired(BEFORE)
 
 
 def test_rules_have_a_name_of_their_own_and_say_what_they_are_about() -> None:

@@ -1,7 +1,7 @@
 """What the parser finds wrong with a file: syntax, and statements that a migration cannot run."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ from pglast.parser import scan
 from wedsync.errors import SqlUnreadable
 from wedsync.migrations.header import Options, option_in, read_header
 from wedsync.migrations.migration import MigrationFile
-from wedsync.migrations.parsing import parse_statements
 from wedsync.migrations.plpgsql import body_statements
 from wedsync.migrations.problems import Problem, ProblemKind
 from wedsync.migrations.statements import Statement
@@ -31,19 +30,19 @@ class _Found:
 
 def problems_inside(file: MigrationFile) -> tuple[Problem, ...]:
     """Every problem of a file and of its rollback, in order of their lines."""
-    texts = [(file.file_name, file.text, file.options)]
+    found = [(file.file_name, one) for one in _problems(lambda: file.statements, file.text, file.options)]
     if file.rollback is not None:
-        texts.append((file.rollback_file_name, file.rollback, file.rollback_options))
+        undoing = _problems(lambda: file.rollback_statements, file.rollback, file.rollback_options)
+        found += [(file.rollback_file_name, one) for one in undoing]
     return tuple(
-        Problem(kind=found.kind, id=file.id, message=f"{name}:{found.line}: {found.message}", hint=found.hint)
-        for name, text, options in texts
-        for found in _problems(text, options)
+        Problem(kind=one.kind, id=file.id, message=f"{name}:{one.line}: {one.message}", hint=one.hint)
+        for name, one in found
     )
 
 
-def _problems(text: str, options: Options) -> list[_Found]:
+def _problems(parse: Callable[[], tuple[Statement, ...]], text: str, options: Options) -> list[_Found]:
     try:
-        statements = parse_statements(text)
+        statements = parse()
     except SqlUnreadable as error:
         return [_syntax(text, error)]
     found = [

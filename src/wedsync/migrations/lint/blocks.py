@@ -34,7 +34,7 @@ def read_block(text: str) -> tuple[BlockStatement, ...]:
     found: list[BlockStatement] = []
     for body in body_statements(text):
         match body.kind:
-            case "execsql" if body.sql is not None:
+            case "execsql" | "perform" if body.sql is not None:
                 found.append(BlockStatement(line=body.line, nodes=_parsed(body.sql)))
             case "dynexecute":
                 nodes = tuple(node for sql in _executed(body) for node in _parsed(sql))

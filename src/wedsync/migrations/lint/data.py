@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pglast import ast, enums
 
 from wedsync.migrations.lint.model import Hit, Level, Rule, rule
-from wedsync.migrations.lint.nodes import has_command, is_true, qualified, table_name, walk, words
+from wedsync.migrations.lint.nodes import has_command, is_true, table_name, words
 from wedsync.migrations.lint.script import Script
 
 
@@ -93,18 +93,17 @@ def audit_trigger_dropped(script: Script) -> Iterator[Hit]:
                     if name.startswith("audit"):
                         on = ".".join(table) if len(table) > 1 else f"public.{table[0]}"
                         yield Hit(seen=seen, message=f"trigger {name} of {on} dropped")
-            case ast.SelectStmt():
-                for node in walk(seen.node):
-                    if isinstance(node, ast.FuncCall) and qualified(node.funcname) == "audit.unwatch":
-                        yield Hit(seen=seen, message="a table is no longer audited")
             case _:
                 pass
 
 
 def _run_now(node: ast.Node) -> Iterator[ast.Node]:
-    """A statement with those inside it (WITH …), but not the bodies of what it only makes."""
-    if not isinstance(node, ast.CreateFunctionStmt | ast.RuleStmt | ast.DoStmt):
-        yield from walk(node)
+    """A statement with those of its WITH: PostgreSQL lets WITH change data at the top level only."""
+    yield node
+    if isinstance(node, ast.SelectStmt | ast.InsertStmt | ast.UpdateStmt | ast.DeleteStmt | ast.MergeStmt):
+        for part in node.withClause.ctes or () if node.withClause is not None else ():
+            if isinstance(part, ast.CommonTableExpr) and part.ctequery is not None:
+                yield part.ctequery
 
 
 RULES: tuple[Rule, ...] = (

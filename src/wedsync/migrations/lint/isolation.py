@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pglast import ast, enums
 
 from wedsync.migrations.lint.model import Hit, Level, Rule, rule
-from wedsync.migrations.lint.nodes import commands, has_command, roles, schema_of, table_name
+from wedsync.migrations.lint.nodes import commands, has_command, roles, schema_of, table_name, walk, words
 from wedsync.migrations.lint.schema import Table
 from wedsync.migrations.lint.script import Script, Seen
 
 _CALLERS = {"anon", "authenticated"}
+_ANY = "*"
+"""Tables that a file names when it runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,23 @@ def table_without_tenant_column(script: Script) -> Iterator[Hit]:
     for made in _made(script):
         if not made.table.tenant_columns:
             yield Hit(seen=made.seen, message=f"{made.table.name} has none of couple_id, organization_id, user_id")
+
+
+@rule("table-without-audit", Level.ERROR, hint="select audit.watch('public.…');")
+def table_without_audit(script: Script) -> Iterator[Hit]:
+    """Every change of a tenant's row is recorded: who, when, what it was before. A table is watched from the
+    file that makes it, by `select audit.watch('public.…')`, or the past of its first rows is lost. Silent
+    where no earlier file makes that function."""
+    if not script.before.has_audit:
+        return
+    watched = {name for seen in script.seen for name in _watched(seen.node)}
+    for made in _made(script):
+        if not made.table.is_partition and not watched & {made.table.name, _ANY}:
+            yield Hit(
+                seen=made.seen,
+                message=f"changes of {made.table.name} are not recorded",
+                hint=f"select audit.watch('{made.table.name}');",
+            )
 
 
 @rule("rls-off", Level.ERROR, hint="leave it on; give the role that must see all a policy of its own")
@@ -173,6 +192,20 @@ def _is_tenant_policy(node: ast.Node, table: str) -> bool:
     )
 
 
+def _watched(node: ast.Node) -> Iterator[str]:
+    """The tables that a statement has watched."""
+    for call in walk(node) if isinstance(node, ast.SelectStmt) else ():
+        match call:
+            case ast.FuncCall(funcname=tuple() as name, args=(table, *_)) if words(name) == ("audit", "watch"):
+                match table.arg if isinstance(table, ast.TypeCast) else table:
+                    case ast.A_Const(val=ast.String(sval=str() as text)):
+                        yield text if "." in text else f"public.{text}"
+                    case _:
+                        yield _ANY
+            case _:
+                pass
+
+
 def _is_invoker(view: ast.ViewStmt) -> bool:
     for option in view.options or ():
         if isinstance(option, ast.DefElem) and option.defname == "security_invoker":
@@ -186,6 +219,7 @@ RULES: tuple[Rule, ...] = (
     table_without_forced_rls,
     table_without_tenant_policy,
     table_without_tenant_column,
+    table_without_audit,
     rls_off,
     view_without_security_invoker,
     materialized_view_in_public,

@@ -22,6 +22,8 @@ class _Key:
     columns: tuple[str, ...]
     references: str | None = None
     """The table that a foreign key points to."""
+    referenced: tuple[str, ...] = ()
+    """Its columns there; none where it is the primary key."""
 
 
 @rule("primary-key-without-tenant", Level.ERROR, hint="primary key (couple_id, id): the tenant first")
@@ -67,15 +69,21 @@ def foreign_key_without_tenant(script: Script) -> Iterator[Hit]:
     """Foreign keys look past row-level security. One that points by id alone accepts rows of another tenant, and
     its errors tell whether an id exists: an oracle. With the tenant in both keys neither is possible."""
     for key in _foreign_keys(script):
-        target = script.after.tables.get(key.references or "")
-        is_shared = target is not None and not target.tenant_columns
-        if not key.table.tenant_columns & set(key.columns) and not is_shared:
+        if not key.table.tenant_columns & set(key.columns) and not _is_of_the_target(key, script):
             tenant, columns = min(key.table.tenant_columns), ", ".join(key.columns)
             yield Hit(
                 seen=key.seen,
                 message=f"{key.table.name} ({columns}) references {key.references} without the tenant",
                 hint=f"foreign key ({tenant}, {columns}) references {key.references} ({tenant}, id)",
             )
+
+
+def _is_of_the_target(key: _Key, script: Script) -> bool:
+    """Whether a foreign key carries the tenant of the table that it points to, or that table has none."""
+    target = script.after.tables.get(key.references or "")
+    if target is None:
+        return False
+    return not target.tenant_columns or bool(target.tenant_columns & set(key.referenced or target.primary_key))
 
 
 def _unique_keys(script: Script) -> Iterator[_Key]:
@@ -95,8 +103,13 @@ def _foreign_keys(script: Script) -> Iterator[_Key]:
     for seen, table, constraint, column in _constraints(script):
         references = table_name(constraint.pktable)
         if constraint.contype == enums.ConstrType.CONSTR_FOREIGN and schema_of(references) == "public":
-            columns = words(constraint.fk_attrs) or (column or "",)
-            yield _Key(seen=seen, table=table, columns=columns, references=references)
+            yield _Key(
+                seen=seen,
+                table=table,
+                columns=words(constraint.fk_attrs) or (column or "",),
+                references=references,
+                referenced=words(constraint.pk_attrs),
+            )
 
 
 def _constraints(script: Script) -> Iterator[tuple[Seen, Table, ast.Constraint, str | None]]:

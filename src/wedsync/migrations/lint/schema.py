@@ -10,7 +10,7 @@ from wedsync.migrations.lint.nodes import commands, qualified, roles, table_name
 
 _ADD_COLUMN = enums.AlterTableType.AT_AddColumn
 _ADD_CONSTRAINT = enums.AlterTableType.AT_AddConstraint
-_TENANTS = ("couple_id", "organization_id")
+_TENANTS = frozenset({"couple_id", "organization_id"})
 _PERSON = "user_id"
 
 
@@ -25,8 +25,13 @@ class Table:
 
     @property
     def tenant_columns(self) -> frozenset[str]:
-        """The columns that say whose a row is; a table about a person alone belongs to that person."""
-        return self.columns & frozenset(_TENANTS) or self.columns & {_PERSON}
+        """The columns that say whose a row is.
+
+        A person is one where a table has no other tenant, or leads its key: their devices, their notifications.
+        """
+        tenants = self.columns & _TENANTS
+        is_personal = not tenants or self.primary_key[:1] == (_PERSON,)
+        return tenants | (self.columns & {_PERSON}) if is_personal else tenants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +41,13 @@ class Schema:
     tables: Mapping[str, Table] = field(default_factory=lambda: MappingProxyType({}))
     execute_is_revoked: bool = False
     """Whether new functions are nobody's (ALTER DEFAULT PRIVILEGES … REVOKE EXECUTE … FROM public)."""
+    has_audit: bool = False
+    """Whether there is `audit.watch`."""
 
     def changed_by(self, nodes: Iterable[ast.Node]) -> "Schema":
         """The schema after these statements."""
         tables = dict(self.tables)
-        revoked = self.execute_is_revoked
+        revoked, has_audit = self.execute_is_revoked, self.has_audit
         for node in nodes:
             match node:
                 case ast.CreateStmt() if node.relation is not None and node.relation.relpersistence != "t":
@@ -54,9 +61,11 @@ class Schema:
                 case ast.AlterDefaultPrivilegesStmt(action=ast.GrantStmt() as grant):
                     if grant.objtype == enums.ObjectType.OBJECT_FUNCTION and "public" in roles(grant.grantees):
                         revoked = not grant.is_grant
+                case ast.CreateFunctionStmt() if qualified(node.funcname) == "audit.watch":
+                    has_audit = True
                 case _:
                     pass
-        return Schema(tables=MappingProxyType(tables), execute_is_revoked=revoked)
+        return Schema(tables=MappingProxyType(tables), execute_is_revoked=revoked, has_audit=has_audit)
 
 
 def _made(node: ast.CreateStmt, tables: Mapping[str, Table]) -> Table:

@@ -3,6 +3,7 @@
 -- helpers, the order of photo groups, where they are taken and by whom.
 
 -- Core fields -----------------------------------------------------------------------------------------
+-- lint: allow table-without-tenant-column because definitions are the same for everybody
 create table public.core_field_definitions (
     key text primary key check (key ~ '^[a-z][a-z0-9_]{0,62}$'),
     label text not null check (length(label) between 1 and 200),
@@ -56,10 +57,12 @@ insert into public.core_field_definitions (key, label, kind)
 select distinct field_key, field_key, 'anything' from public.core_field_values
 on conflict (key) do nothing;
 
+-- lint: allow constraint-missing-not-valid because core fields are a few rows a wedding: read in milliseconds
 alter table public.core_field_values
     add constraint core_field_values_definition
         foreign key (field_key) references public.core_field_definitions (key) on update cascade;
 -- For that key alone: a definition that changes or goes looks here who uses it.
+-- lint: allow require-concurrent-index-creation because core fields are a few rows a wedding: built in milliseconds
 create index core_field_values_by_definition on public.core_field_values (field_key, couple_id);
 
 create function app.is_date(value text) returns boolean
@@ -375,9 +378,11 @@ grant select, insert, update, delete on public.photo_locations to service_role;
 
 alter table public.photo_groups add column photo_location_id uuid;
 comment on column public.photo_groups.photo_location_id is 'The place, where it is one of the couple''s list; location says it in words.';
+-- lint: allow constraint-missing-not-valid because the column is new: NULL in every row
 alter table public.photo_groups
     add constraint photo_groups_location foreign key (couple_id, photo_location_id)
         references public.photo_locations (couple_id, id) on delete set null (photo_location_id);
+-- lint: allow require-concurrent-index-creation because photo groups are some fifty a wedding: built in milliseconds
 create index photo_groups_by_location on public.photo_groups (couple_id, photo_location_id);
 
 create table public.photo_group_dependencies (
