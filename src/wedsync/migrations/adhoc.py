@@ -13,8 +13,9 @@ from wedsync.migrations.header import read_header
 from wedsync.migrations.history import EventKind, LedgerRow
 from wedsync.migrations.migration import MigrationFile, normalise
 from wedsync.migrations.restore_point import RestorePoint, mark
+from wedsync.migrations.retry import Applying
 from wedsync.migrations.runner import Conditions, migrating, refuse
-from wedsync.migrations.transaction import Applying, apply_in_one_transaction
+from wedsync.migrations.transaction import apply_in_one_transaction
 
 _LONGEST_NAME = 200
 

@@ -56,13 +56,23 @@ def failed(
     )
 
 
-def connection_lost(file: MigrationFile, error: psycopg.OperationalError) -> MigrationFailed:
+def connection_lost(
+    file: MigrationFile,
+    error: psycopg.OperationalError,
+    *,
+    kept: str = "PostgreSQL undoes an unfinished transaction",
+) -> MigrationFailed:
     """The server, or the way to it, was gone while a file ran."""
     return MigrationFailed(
         f"{file.file_name}: the connection was lost while it ran",
         detail=" ".join(str(error).split()),
-        hint="PostgreSQL undoes an unfinished transaction: run wedsync migrate up again",
+        hint=f"{kept}: run wedsync migrate up again",
     )
+
+
+def sqlstate_of(error: MigrationFailed) -> str | None:
+    """What PostgreSQL called the error behind a failure."""
+    return error.__cause__.sqlstate if isinstance(error.__cause__, psycopg.Error) else None
 
 
 def _shown(statement: str) -> str:

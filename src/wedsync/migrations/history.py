@@ -25,6 +25,8 @@ class EventKind(StrEnum):
     """A text that is no file ran."""
     OVERRIDE = "override"
     """A run went ahead on a day on which changes are frozen."""
+    STEP_DECIDED = "step_decided"
+    """A person said whether a step ran whose outcome could not be seen."""
     CHAINED = "chained"
     """Rows that had no authentication code got theirs."""
 

@@ -19,10 +19,13 @@ from wedsync.migrations.history import LedgerRow, applied_now
 from wedsync.migrations.ledger import Applied, Status, compare
 from wedsync.migrations.lock import only_runner
 from wedsync.migrations.migration import MigrationFile, MigrationFiles
-from wedsync.migrations.problems import Problem
+from wedsync.migrations.problems import Problem, ProblemKind
 from wedsync.migrations.restore_point import RestorePoint, RestorePointRule, mark
+from wedsync.migrations.retry import Applying
 from wedsync.migrations.session import Ledger, Session, prepare_ledger, read_ledger
-from wedsync.migrations.transaction import Applying, apply_in_one_transaction
+from wedsync.migrations.steps import step_problems
+from wedsync.migrations.stepwise import apply_stepwise
+from wedsync.migrations.transaction import apply_in_one_transaction
 from wedsync.sql import statements
 
 Say: TypeAlias = Callable[[str], None]
@@ -127,12 +130,12 @@ async def up(
             ledger = await read_ledger(connection)
         compared = judge(found, ledger, conditions.key, allow_out_of_order=allow_out_of_order)
         refuse(compared.problems)
-        refuse([problem for file in compared.pending for problem in content_problems(file)])
+        refuse(cannot_run(compared.pending, mode))
         return MigrationRun(dry_run=True, applied=(), would_apply=compared.pending, took_s=monotonic() - started)
     async with migrating(target, conditions) as (session, ledger):
         compared = judge(found, ledger, conditions.key, allow_out_of_order=allow_out_of_order)
         refuse(compared.problems)
-        refuse([problem for file in compared.pending for problem in content_problems(file)])
+        refuse(cannot_run(compared.pending, mode))
         if not compared.pending:
             return MigrationRun(dry_run=False, applied=(), would_apply=(), took_s=monotonic() - started)
         overridden = await respect(session, conditions.freeze, conditions.override)
@@ -171,6 +174,24 @@ async def migrating(target: ConnectionTarget, conditions: Conditions) -> AsyncGe
             yield session, await prepare_ledger(session)
 
 
+def cannot_run(pending: Sequence[MigrationFile], mode: Mode) -> list[Problem]:
+    """What keeps pending files from running, beside what files and ledger show."""
+    problems = [problem for file in pending for problem in content_problems(file)]
+    if not problems:
+        problems = [problem for file in pending for problem in step_problems(file)]
+    stepwise = [file for file in pending if not file.options.transaction]
+    if mode is Mode.ALL and stepwise:
+        problems.append(
+            Problem(
+                kind=ProblemKind.CANNOT_RUN,
+                id=stepwise[0].id,
+                message=f"{stepwise[0].file_name} runs outside a transaction: all or nothing is not possible",
+                hint="wedsync migrate up --mode each",
+            )
+        )
+    return problems
+
+
 async def _apply(session: Session, pending: Sequence[MigrationFile], mode: Mode, how: Applying) -> list[Applied]:
     match mode:
         case Mode.ALL:
@@ -180,7 +201,10 @@ async def _apply(session: Session, pending: Sequence[MigrationFile], mode: Mode,
     rows: list[LedgerRow] = []
     try:
         for group in groups:
-            done = await apply_in_one_transaction(session, group, how, flush=group is groups[-1])
+            if all(file.options.transaction for file in group):
+                done = await apply_in_one_transaction(session, group, how, flush=group is groups[-1])
+            else:
+                done = [await apply_stepwise(session, file, how) for file in group]
             rows += done
             for row in done:
                 observe(MigrationApplied(migration=row.id, took_ms=row.took_ms))

@@ -173,3 +173,67 @@ select pg_logical_emit_message(true, 'wedsync', 'migrate');
 select p.name, pg_create_restore_point(p.name)::text as lsn, p.at
   from (select 'migrate-' || left(%(before)s, 36) || '-' || to_char(now() at time zone 'UTC', 'YYYYMMDD"T"HH24MISS"Z"') as name,
                clock_timestamp() as at) p;
+
+-- name: read_steps
+select step, checksum, statement, state, before, by, error
+  from ops.migration_steps
+ where id = %(id)s and direction = %(direction)s
+ order by step;
+
+-- name: start_step
+insert into ops.migration_steps (id, direction, step, checksum, statement, state, before, by)
+values (%(id)s, %(direction)s, %(step)s, %(checksum)s, %(statement)s, 'started', %(before)s, %(by)s)
+on conflict (id, direction, step) do update
+   set checksum = excluded.checksum, statement = excluded.statement, state = excluded.state,
+       before = excluded.before, started_at = clock_timestamp(), ended_at = null, by = excluded.by, error = null;
+
+-- name: end_step
+update ops.migration_steps set state = %(state)s, ended_at = clock_timestamp(), error = %(error)s
+ where id = %(id)s and direction = %(direction)s and step = %(step)s;
+
+-- name: forget_steps
+delete from ops.migration_steps where id = %(id)s;
+
+-- name: index_of_table
+-- An index is in its table's schema.
+select i.indisvalid
+  from pg_index i join pg_class c on c.oid = i.indexrelid
+ where i.indrelid = to_regclass(%(table)s) and c.relname = %(name)s;
+
+-- name: index_by_name
+select i.indisvalid from pg_index i where i.indexrelid = to_regclass(%(name)s);
+
+-- name: partition
+-- A partition whose detaching was begun and interrupted is "not valid": it has to be finalized.
+select not i.inhdetachpending
+  from pg_inherits i
+ where i.inhrelid = to_regclass(%(name)s) and i.inhparent = to_regclass(%(table)s);
+
+-- name: database
+select true from pg_database where datname = %(name)s;
+
+-- name: broken_index
+-- The index of this name, if an interrupted CREATE INDEX CONCURRENTLY left it, and who is building it now.
+select i.indexrelid::regclass::text as name, p.pid as builder
+  from pg_index i
+  join pg_class c on c.oid = i.indexrelid
+  left join pg_stat_progress_create_index p on p.index_relid = i.indexrelid and p.datid = (
+       select oid from pg_database where datname = current_database())
+ where i.indrelid = to_regclass(%(table)s) and c.relname = %(name)s and not i.indisvalid and c.relkind = 'i';
+
+-- name: broken_copies
+-- What an interrupted REINDEX CONCURRENTLY left (PostgreSQL manual, REINDEX: suffixes _ccnew and _ccold).
+select i.indexrelid::regclass::text as name, p.pid as builder
+  from pg_index i
+  join pg_class c on c.oid = i.indexrelid
+  left join pg_stat_progress_create_index p on p.index_relid = i.indexrelid and p.datid = (
+       select oid from pg_database where datname = current_database())
+ where not i.indisvalid and c.relkind = 'i' and c.relname ~ '_cc(new|old)[0-9]*$'
+   and (%(table)s = '' or i.indrelid = to_regclass(%(table)s))
+   and (%(name)s = '' or i.indrelid = (select indrelid from pg_index where indexrelid = to_regclass(%(name)s)));
+
+-- name: index_progress
+select phase, case when tuples_total > 0 then tuples_done else blocks_done end as done,
+       case when tuples_total > 0 then tuples_total else blocks_total end as total
+  from pg_stat_progress_create_index
+ where pid = %(pid)s;
