@@ -22,7 +22,7 @@ from wedsync.cluster import Engine, Secrets, Server, ensure_roles, find_engine
 from wedsync.config import Config, Home, LoadedConfig, Profile, load_config
 from wedsync.database import ConnectionTarget
 from wedsync.errors import UsageProblem
-from wedsync.maintenance import JobService, RoutineService
+from wedsync.maintenance import JobService, RoutineService, RunMigration
 from wedsync.migrations import Conditions, Patience, RestorePointRule
 from wedsync.recovery import Recoverer
 from wedsync.state import StateStore, open_state
@@ -179,9 +179,9 @@ class Platform:
             keep=self.config.backup.recovery_window,
         )
 
-    def job_service(self) -> JobService:
+    def job_service(self, *, migrate: RunMigration) -> JobService:
         """The keeper's worker for what functions of the database queue."""
-        return JobService(owner=self.owner_target, clock=self.clock)
+        return JobService(owner=self.owner_target, clock=self.clock, migrate=migrate)
 
     def routine_service(self) -> RoutineService:
         """The keeper's calls of what the schema wants called."""

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from wedsync.app.opening import setup_lock
 from wedsync.app.platform import Platform
+from wedsync.app.queued_change import QueuedChange
 from wedsync.app.running import running_pid, service_lock
 from wedsync.app.view import StatusReader
 from wedsync.cluster import supervised_server
@@ -36,7 +37,7 @@ async def run_keeper(platform: Platform) -> None:
             if platform.takes_backups and platform.config.backup.enabled:
                 group.create_task(platform.backup_service().run(), name="backups")
             group.create_task(platform.heartbeat_service().run(), name="heartbeat")
-            group.create_task(platform.job_service().run(), name="jobs")
+            group.create_task(platform.job_service(migrate=QueuedChange(platform)).run(), name="jobs")
             group.create_task(platform.routine_service().run(), name="routines")
             if platform.is_local:
                 group.create_task(renew_certificate_daily(platform), name="certificate")

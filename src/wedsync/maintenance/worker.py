@@ -13,14 +13,14 @@ from typing import ClassVar, Protocol, assert_never
 
 from psycopg import AsyncConnection
 from psycopg import Error as DatabaseError
-from psycopg.errors import Diagnostic
+from psycopg.errors import Diagnostic, InsufficientPrivilege
 from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg.sql import SQL, Composed, Identifier
 from psycopg.types.json import Jsonb
 
 from wedsync.clock import Clock
 from wedsync.database import ConnectionTarget
-from wedsync.errors import MigrationsRefused, WedsyncError
+from wedsync.errors import MigrationsFrozen, MigrationsRefused, UsageProblem, WedsyncError
 from wedsync.events import Event, observe
 from wedsync.maintenance.jobs import ATTEMPTS, Job, JobKind, JobState, Outcome, after_failure, is_given_up
 from wedsync.sql import statements
@@ -30,13 +30,15 @@ _ASK_AGAIN = timedelta(minutes=1)
 """A database without our schema, or a standby, is asked again after this time."""
 _LOCK_SPACE = int.from_bytes(b"jobs")
 _LOCK_TIMEOUT = "30s"
+_REFUSALS = (MigrationsRefused, MigrationsFrozen, UsageProblem)
 
 
 class RunMigration(Protocol):
     """Checks and runs a change of the schema; the same name and text twice does nothing the second time."""
 
     async def __call__(self, *, sql: str, name: str, by: str) -> Mapping[str, object]:
-        """What was done. Raises `MigrationsRefused` where the text, the ledger or the day forbids it."""
+        """What was done. Raises `MigrationsRefused` or `UsageProblem` where the text or the ledger forbids it,
+        `MigrationsFrozen` where the day does."""
         ...
 
 
@@ -137,7 +139,7 @@ class JobService:
         began = monotonic()
         try:
             result = await self._do(connection, job)
-        except MigrationsRefused as error:
+        except _REFUSALS as error:
             return Outcome(state=JobState.REFUSED, error=error.in_one_line())
         except WedsyncError as error:
             return after_failure(job, error.in_one_line(), sqlstate="")
@@ -198,8 +200,12 @@ async def _reindex(connection: AsyncConnection[TupleRow], job: Job) -> Mapping[s
     """Rebuild the indexes of a table; what an earlier attempt left half-built is removed first."""
     table = await _table(connection, job)
     leftovers = await _names(connection, "leftover_indexes", job)
+    kept: list[str] = []
     for index in leftovers:
-        await connection.execute(SQL("drop index concurrently if exists {}").format(index))
+        try:
+            await connection.execute(SQL("drop index concurrently if exists {}").format(index))
+        except InsufficientPrivilege as error:  # an adopted server, where pg_toast is closed to the owner
+            kept.append(f"{index.as_string(connection)}: {error.diag.message_primary}")
     invalid = await _names(connection, "invalid_indexes", job)
     told = await _told(
         connection,
@@ -208,7 +214,8 @@ async def _reindex(connection: AsyncConnection[TupleRow], job: Job) -> Mapping[s
             SQL("reindex table concurrently {}").format(table),
         ],
     )
-    return {"leftovers_dropped": len(leftovers), "invalid_rebuilt": len(invalid), **told}
+    cleared = {"leftovers_dropped": len(leftovers) - len(kept), "invalid_rebuilt": len(invalid)}
+    return {**cleared, **({"leftovers_kept": kept} if kept else {}), **told}
 
 
 async def _told(connection: AsyncConnection[TupleRow], commands: list[Composed]) -> Mapping[str, object]:

@@ -19,6 +19,8 @@ alter schema extensions owner to wedsync_owner;
 create extension if not exists pg_stat_statements schema extensions;
 alter extension pg_stat_statements set schema extensions;
 grant usage on schema extensions to wedsync_monitor;
+-- To remove the index of a TOAST table that a REINDEX CONCURRENTLY left half-built, its owner has to find it.
+grant usage on schema pg_toast to wedsync_owner;
 create schema if not exists ops authorization wedsync_owner;
 create schema if not exists auth authorization wedsync_owner;
 create schema if not exists audit authorization wedsync_owner;
