@@ -21,6 +21,9 @@ alter extension pg_stat_statements set schema extensions;
 grant usage on schema extensions to wedsync_monitor;
 -- To remove the index of a TOAST table that a REINDEX CONCURRENTLY left half-built, its owner has to find it.
 grant usage on schema pg_toast to wedsync_owner;
+-- All callers of the data API share a role: one's large object would be everybody's.
+revoke execute on function pg_catalog.lo_create(oid), pg_catalog.lo_creat(integer),
+    pg_catalog.lo_from_bytea(oid, bytea) from public;
 create schema if not exists ops authorization wedsync_owner;
 create schema if not exists auth authorization wedsync_owner;
 create schema if not exists audit authorization wedsync_owner;
