@@ -1,0 +1,91 @@
+"""One server, and an empty database of the product's own making for each run."""
+
+import asyncio
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from wedsync.app import Platform
+from wedsync.cluster import initialise_cluster
+from wedsync.config import Home
+from wedsync.database import ConnectionTarget
+from wedsync.log import configure_logging
+
+_START = timedelta(minutes=1)
+_CONFIG = """\
+[cluster]
+port = {port}
+[gateway]
+port = {gateway}
+[backup]
+enabled = false
+[calendar]
+enabled = false
+"""
+
+
+class Ground:
+    """The home under test; everybody connects to its server through the socket, as the owner of the database."""
+
+    def __init__(self, directory: Path, *, port: int) -> None:
+        self.home = Home(directory)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.home.config_file.write_text(_CONFIG.format(port=port, gateway=port + 1))
+        configure_logging(level="error")
+        self.platform = Platform(self.home, os.environ)
+
+    @property
+    def target(self) -> ConnectionTarget:
+        """The database that is changed, for its owner."""
+        return self.platform.owner_target
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The same as libpq's variables, and an environment without others of its kind."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "WEDSYNC_"))}
+        target = self.target
+        return clean | {
+            "PGHOST": target.host,
+            "PGPORT": str(target.port),
+            "PGUSER": target.user,
+            "PGDATABASE": target.dbname,
+            "HOME": str(self.home.root),
+        }
+
+    def command(self, *words: str) -> list[str]:
+        """A call of the product's command line, as `bin/wedsync` makes it."""
+        return [sys.executable, "-P", "-m", "wedsync", *words, "--home", str(self.home.root)]
+
+    def start(self) -> None:
+        """Make the cluster, with the product's own settings, and start it."""
+        platform = self.platform
+        asyncio.run(initialise_cluster(engine=platform.engine, home=self.home, config=platform.config))
+        # archiving is on, as restore points want it, and keeps nothing: nobody pays for it here
+        asyncio.run(platform.server.start(archive_command="/bin/true pgbackrest", deadline=_START))
+
+    def stop(self) -> None:
+        """Stop the server."""
+        asyncio.run(self.platform.server.stop("fast"))
+
+    def new_database(self) -> None:
+        """Throw the database away and make it anew, with roles and rights."""
+        superuser = self.platform.server.target()
+        with psycopg.connect(superuser.dsn(with_password=False), autocommit=True) as connection:
+            name = Identifier(self.target.dbname)
+            connection.execute(SQL("drop database if exists {} with (force)").format(name))
+            asyncio.run(self.platform.settle_roles())
+            connection.execute("checkpoint")
+
+    def tables(self, prefix: str) -> int:
+        """How many tables with this prefix there are."""
+        with psycopg.connect(self.target.dsn(with_password=False)) as connection:
+            row = connection.execute(
+                "select count(*) from pg_tables where schemaname = 'public' and starts_with(tablename, %s)",
+                (prefix,),
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
