@@ -300,6 +300,29 @@ class RestorePointRefused(WedsyncError):
     code = "WS523"
 
 
+class ShadowRefused(WedsyncError):
+    """A shadow database could not be made beside the one that a dry run is about; nothing was changed."""
+
+    code = "WS530"
+
+
+class BeyondShadow(MigrationsRefused):
+    """A migration changes what belongs to the whole server: a shadow database cannot keep that to itself."""
+
+    code = "WS531"
+    HINT: ClassVar[str] = (
+        "roles, databases and settings of the server belong to its set-up, not to a migration; "
+        "try this file on a server of its own"
+    )
+
+
+class DataLossRefused(WedsyncError):
+    """Undoing migrations would lose rows, and nobody has accepted that; nothing was run."""
+
+    code = "WS532"
+    exit_code = 3
+
+
 class DemoRefused(WedsyncError):
     """The demo season cannot go into this database."""
 

@@ -18,12 +18,12 @@ from wedsync.backup import (
     Verifier,
 )
 from wedsync.clock import Clock, SystemClock
-from wedsync.cluster import Engine, Secrets, Server, ensure_roles, find_engine
+from wedsync.cluster import Engine, Secrets, Server, ensure_roles, find_engine, prepare_database
 from wedsync.config import Config, Home, LoadedConfig, Profile, load_config
 from wedsync.database import ConnectionTarget
 from wedsync.errors import UsageProblem
 from wedsync.maintenance import JobService, RoutineService, RunMigration
-from wedsync.migrations import Conditions, Patience, RestorePointRule
+from wedsync.migrations import Conditions, Patience, RestorePointRule, ShadowMaker
 from wedsync.recovery import Recoverer
 from wedsync.state import StateStore, open_state
 from wedsync.tenants import WeddingCalendar
@@ -208,6 +208,17 @@ class Platform:
         if not self.is_local:
             return self.owner_target
         return self.server.tcp_target("wedsync_owner", self.secrets.read("wedsync_owner"))
+
+    def shadow_maker(self) -> ShadowMaker:
+        """How a copy of this home's schema is made beside it: as superuser where the server is ours."""
+        admin = self.server.target("postgres", self.config.database.name) if self.is_local else self.owner_target
+        return ShadowMaker(
+            admin=admin,
+            pg_dump=self.engine.program("pg_dump"),
+            psql=self.engine.program("psql"),
+            environment=self.engine.environment,
+            prepare=prepare_database if self.is_local else None,
+        )
 
     def migration_key(self) -> bytes:
         """The key of the migrations' ledger: made at first use, and not in the database."""

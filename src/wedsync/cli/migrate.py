@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wedsync.cli.context import open_platform
+from wedsync.cli.dry_run import try_in_shadow
 from wedsync.cli.output import Exit, command, put_json, put_table
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def register(main: click.Group) -> None:
     @click.option("--allow-out-of-order", is_flag=True, help="Also run a file numbered before one that ran.")
     @click.option("--override", metavar="REASON", help="Go ahead on a frozen day; the reason is recorded.")
     @click.option("--without-restore-point", is_flag=True, help="Make no restore point before the run.")
-    @click.option("--dry-run", is_flag=True, help="Say what would be applied; change nothing.")
+    @click.option("--dry-run", is_flag=True, help="Run it in a shadow database and say what it would do.")
     async def up(
         *,
         home_path: str | None,
@@ -112,6 +113,10 @@ def register(main: click.Group) -> None:
         from wedsync.migrations import up as migrate_up
 
         platform = open_platform(home_path)
+        if dry_run:
+            return await try_in_shadow(
+                platform, directory=directory or SHIPPED, allow_out_of_order=allow_out_of_order, as_json=as_json
+            )
         if override is not None:
             _record(platform, "migrate up --override", reason=override)
         done = await migrate_up(
@@ -119,7 +124,6 @@ def register(main: click.Group) -> None:
             directory=directory or SHIPPED,
             mode=Mode(mode),
             allow_out_of_order=allow_out_of_order,
-            dry_run=dry_run,
             conditions=platform.migration_conditions(
                 override=override, restore_point=not without_restore_point, say=_say
             ),
@@ -127,10 +131,6 @@ def register(main: click.Group) -> None:
         )
         if as_json:
             put_json(done.to_json())
-        elif dry_run:
-            for file in done.would_apply:
-                click.echo(f"would apply {file.id}")
-            click.echo(f"{len(done.would_apply)} pending")
         else:
             click.echo(f"{len(done.applied)} applied in {done.took_s:.2f} s")
             if done.restore_point is not None:

@@ -8,7 +8,7 @@ from wedsync.cluster.health import HomeFacts, examine_home
 from wedsync.cluster.initialise import initialise_cluster
 from wedsync.cluster.machine import Machine, measure_machine
 from wedsync.cluster.ports import holder_of, is_free, next_free_port, require_free_port
-from wedsync.cluster.roles import ensure_roles
+from wedsync.cluster.roles import ensure_roles, prepare_database
 from wedsync.cluster.secrets import Secrets, random_password, write_private
 from wedsync.cluster.server import Server
 from wedsync.cluster.settings import application_connections, max_connections, server_settings
@@ -36,6 +36,7 @@ __all__ = [
     "max_connections",
     "measure_machine",
     "next_free_port",
+    "prepare_database",
     "raised_for_recovery",
     "random_password",
     "read_control",

@@ -56,13 +56,18 @@ async def ensure_roles(
         if found is None or not found[0]:
             await connection.execute(SQL("create database {} owner wedsync_owner").format(Identifier(name)))
         await connection.execute(sql["grant_functions"])
-        async with await replace(superuser, dbname=name).connect() as inside, inside.transaction():
-            await inside.execute(SQL("revoke all on database {} from public").format(Identifier(name)))
-            await inside.execute(
-                SQL("grant connect on database {} to {}").format(Identifier(name), SQL(_CONNECTS))
-            )
-            await inside.execute(sql["create_schemas"])
-            await inside.execute(sql["grant_functions"])
+        await prepare_database(replace(superuser, dbname=name))
+
+
+async def prepare_database(superuser: ConnectionTarget) -> None:
+    """What a database of the platform has before its first migration: extension, schemas, rights; idempotent."""
+    sql = statements("cluster")
+    name = Identifier(superuser.dbname)
+    async with await superuser.connect() as inside, inside.transaction():
+        await inside.execute(SQL("revoke all on database {} from public").format(name))
+        await inside.execute(SQL("grant connect on database {} to {}").format(name, SQL(_CONNECTS)))
+        await inside.execute(sql["create_schemas"])
+        await inside.execute(sql["grant_functions"])
 
 
 async def _create_roles(connection: AsyncConnection[TupleRow]) -> None:

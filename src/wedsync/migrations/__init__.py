@@ -2,6 +2,7 @@
 
 from wedsync.migrations.adhoc import TextRun, run_text
 from wedsync.migrations.blockers import Patience
+from wedsync.migrations.dry_run import DryRun, FileTried, StatementTried, dry_run
 from wedsync.migrations.files import SHIPPED, content_problems, order_files, read_files
 from wedsync.migrations.fingerprint import (
     CatalogueObject,
@@ -16,6 +17,7 @@ from wedsync.migrations.header import Options
 from wedsync.migrations.history import Entry, EventKind, LedgerRow, applied_now
 from wedsync.migrations.ledger import Applied, Status, compare
 from wedsync.migrations.migration import MigrationFile, MigrationFiles
+from wedsync.migrations.observation import Size, Touched
 from wedsync.migrations.problems import Problem, ProblemKind
 from wedsync.migrations.restore_point import RestorePoint, RestorePointRule
 from wedsync.migrations.runner import (
@@ -30,6 +32,7 @@ from wedsync.migrations.runner import (
     up,
 )
 from wedsync.migrations.session import Ledger, Session, read_ledger
+from wedsync.migrations.shadow import ShadowMaker, shadow_of
 from wedsync.migrations.statements import Statement, statement_at
 from wedsync.migrations.template import NewMigration, new_migration
 
@@ -39,8 +42,10 @@ __all__ = [
     "CatalogueObject",
     "Conditions",
     "Difference",
+    "DryRun",
     "Entry",
     "EventKind",
+    "FileTried",
     "Fingerprint",
     "Freeze",
     "Ledger",
@@ -58,13 +63,18 @@ __all__ = [
     "RestorePoint",
     "RestorePointRule",
     "Session",
+    "ShadowMaker",
+    "Size",
     "Statement",
+    "StatementTried",
     "Status",
     "TextRun",
+    "Touched",
     "applied_now",
     "compare",
     "content_problems",
     "differences",
+    "dry_run",
     "fingerprint_of",
     "judge",
     "migrating",
@@ -75,6 +85,7 @@ __all__ = [
     "read_ledger",
     "refuse",
     "run_text",
+    "shadow_of",
     "statement_at",
     "status",
     "up",
