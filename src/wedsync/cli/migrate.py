@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wedsync.cli import migrate_repair
 from wedsync.cli.context import open_platform
 from wedsync.cli.dry_run import try_in_shadow
 from wedsync.cli.output import Exit, command, put_json, put_table
@@ -197,6 +198,7 @@ def register(main: click.Group) -> None:
     command(migrate, "up", interrupted="files that were applied stay; of the one under way nothing was kept")(up)
     command(migrate, "lint")(lint)
     command(migrate, "new")(new)
+    migrate_repair.register(migrate)
 
 
 def _record(platform: "Platform", action: str, **detail: object) -> None:

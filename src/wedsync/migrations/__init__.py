@@ -19,6 +19,14 @@ from wedsync.migrations.ledger import Applied, Status, compare
 from wedsync.migrations.migration import MigrationFile, MigrationFiles
 from wedsync.migrations.observation import Size, Touched
 from wedsync.migrations.problems import Problem, ProblemKind
+from wedsync.migrations.repair import (
+    FileDifference,
+    accept,
+    chain_anew,
+    decide_step,
+    file_difference,
+    restore_file,
+)
 from wedsync.migrations.restore_point import RestorePoint, RestorePointRule
 from wedsync.migrations.runner import (
     Conditions,
@@ -45,6 +53,7 @@ __all__ = [
     "DryRun",
     "Entry",
     "EventKind",
+    "FileDifference",
     "FileTried",
     "Fingerprint",
     "Freeze",
@@ -70,11 +79,15 @@ __all__ = [
     "Status",
     "TextRun",
     "Touched",
+    "accept",
     "applied_now",
+    "chain_anew",
     "compare",
     "content_problems",
+    "decide_step",
     "differences",
     "dry_run",
+    "file_difference",
     "fingerprint_of",
     "judge",
     "migrating",
@@ -84,6 +97,7 @@ __all__ = [
     "read_fingerprint",
     "read_ledger",
     "refuse",
+    "restore_file",
     "run_text",
     "shadow_of",
     "statement_at",

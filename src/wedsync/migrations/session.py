@@ -30,7 +30,8 @@ class Ledger:
     rows: tuple[LedgerRow, ...] = ()
     """By `seq`."""
     head: Head = field(default_factory=Head)
-    exists: bool = False
+    is_upgraded: bool = True
+    """Whether it has its present form, not that of the first version."""
 
     @property
     def is_chained(self) -> bool:
@@ -178,7 +179,7 @@ async def read_ledger(connection: AsyncConnection[TupleRow]) -> Ledger:
         async with connection.cursor(row_factory=class_row(Head)) as cursor:
             await cursor.execute(_sql("read_head"))
             head = await cursor.fetchone() or Head()
-    return Ledger(rows=rows, head=head, exists=True)
+    return Ledger(rows=rows, head=head, is_upgraded=upgraded)
 
 
 async def prepare_ledger(session: Session) -> Ledger:
@@ -208,7 +209,9 @@ async def prepare_ledger(session: Session) -> Ledger:
     return await read_ledger(session.connection)
 
 
-async def chain_rows(session: Session, rows: Sequence[LedgerRow], *, reason: str | None) -> None:
+async def chain_rows(
+    session: Session, rows: Sequence[LedgerRow], *, reason: str | None, accepted: Sequence[str] = ()
+) -> LedgerRow:
     """Give every row its code anew, and append a row that says so; inside a transaction of the session."""
     if session.key is None:
         raise MigrationsRefused("the ledger cannot be chained without a key", hint="give this home's")
@@ -217,7 +220,8 @@ async def chain_rows(session: Session, rows: Sequence[LedgerRow], *, reason: str
         last = chained(row, after=last, key=session.key).mac or ""
         await session.connection.execute(_sql("set_mac"), {"seq": row.seq, "mac": last})
     session.head = Head(seq=max((row.seq for row in rows), default=0), last_mac=last)
-    await session.append(Entry(kind=EventKind.CHAINED, name="chained", reason=reason, detail={"rows": len(rows)}))
+    detail = {"rows": len(rows), "accepted": list(accepted)}
+    return await session.append(Entry(kind=EventKind.CHAINED, name="chained", reason=reason, detail=detail))
 
 
 async def _columns(connection: AsyncConnection[TupleRow]) -> frozenset[str]:

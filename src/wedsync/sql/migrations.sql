@@ -117,6 +117,9 @@ select text from ops.migrations
  order by seq desc
  limit 1;
 
+-- name: first_stored_text
+select text from ops.migrations where id = %(number)s;
+
 -- name: try_lock
 -- Polled, never waited for: a wait inside a statement holds a snapshot, and CREATE INDEX CONCURRENTLY waits for that.
 select pg_try_advisory_lock(%(key)s);
@@ -190,6 +193,10 @@ on conflict (id, direction, step) do update
 -- name: end_step
 update ops.migration_steps set state = %(state)s, ended_at = clock_timestamp(), error = %(error)s
  where id = %(id)s and direction = %(direction)s and step = %(step)s;
+
+-- name: decide_step
+update ops.migration_steps set state = %(state)s, ended_at = clock_timestamp()
+ where id = %(id)s and direction = %(direction)s and step = %(step)s and state = 'started';
 
 -- name: forget_steps
 delete from ops.migration_steps where id = %(id)s;
