@@ -1,7 +1,7 @@
 """What can go wrong, each with a fixed code, what was seen and what to do next.
 
 The codes are grouped by the folder that raises them: WS1xx configuration and set-up, WS2xx cluster and
-database, WS3xx backup, WS4xx recovery, WS5xx migrations, WS6xx demo. Each code has its own heading in
+database, WS3xx backup, WS4xx recovery, WS5xx migrations, WS6xx demo and tenants. Each code has its own heading in
 `docs/reference/errors.md`, which is generated from these classes.
 """
 
@@ -333,3 +333,33 @@ class CalendarUnreadable(WedsyncError):
     """Whether a wedding is near cannot be seen: the role does not see every wedding, or the table is another's."""
 
     code = "WS620"
+
+
+class TenantUnknown(WedsyncError):
+    """No couple, organization or user has this id."""
+
+    code = "WS630"
+
+
+class TablesUnplaced(WedsyncError):
+    """Whose rows a table holds is not known: nothing is exported or erased as long as one could be forgotten."""
+
+    code = "WS631"
+
+
+class ErasureRefused(WedsyncError):
+    """The tenant cannot be erased now: the wedding is near, or others depend on it."""
+
+    code = "WS632"
+
+
+class HistoryUnknown(WedsyncError):
+    """The history does not reach back to this moment, or this table has none."""
+
+    code = "WS633"
+
+
+class ExportFailed(WedsyncError):
+    """An export could not be written; nothing of it is left."""
+
+    code = "WS634"

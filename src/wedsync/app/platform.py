@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from wedsync.maintenance import JobService, RoutineService, RunMigration
 from wedsync.migrations import Conditions, Patience, RestorePointRule, ShadowMaker
 from wedsync.recovery import Recoverer
 from wedsync.state import StateStore, open_state
-from wedsync.tenants import WeddingCalendar
+from wedsync.tenants import Eraser, WeddingCalendar
 
 PASSWORD_ROLES = ("wedsync_owner", "wedsync_monitor", "wedsync_gateway")
 """Roles that connect over TCP, each with a password in `secrets/<role>`."""
@@ -156,7 +157,7 @@ class Platform:
             pgbackrest=self.pgbackrest,
             state=self.state,
             clock=self.clock,
-            settle=self.settle_roles,
+            settle=self.settle_after_recovery,
             safety_backup=lambda repo: self.backup_runs.take(BackupKind.INCR, repo=repo, reason=RunReason.SAFETY),
         )
 
@@ -259,6 +260,24 @@ class Platform:
         if not self.config.calendar.enabled:
             return None
         return WeddingCalendar(self.owner_target, clock=self.clock, time_zone=self.config.calendar.time_zone)
+
+    @property
+    def eraser(self) -> Eraser:
+        """Erases tenants and people, and does so again after a recovery."""
+        backup = self.config.backup
+        keep = max(backup.recovery_window, backup.keep_weekly) + max(backup.repo1.full_every, timedelta(days=1))
+        return Eraser(
+            self.owner_target,
+            state=self.state,
+            clock=self.clock,
+            proofs=self.home.erasures,
+            backups_keep=keep if self.takes_backups else None,
+        )
+
+    async def settle_after_recovery(self) -> None:
+        """Put roles and rights right, and erase again what came back with the older state."""
+        await self.settle_roles()
+        await self.eraser.repeat()
 
     async def settle_roles(self) -> None:
         """Make or mend roles, database and rights; needs the server running."""

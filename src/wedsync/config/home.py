@@ -52,6 +52,11 @@ class Home:
         return self.root / "kept"
 
     @property
+    def erasures(self) -> Path:
+        """Proofs of what was erased for good."""
+        return self.root / "erasures"
+
+    @property
     def engine(self) -> Path:
         """Debian packages unpacked without root, when the system has none."""
         return self.root / "engine"
