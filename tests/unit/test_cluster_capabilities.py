@@ -80,6 +80,27 @@ def test_versions(version: int, supported: bool, corrected: bool) -> None:
     assert of(facts, "security corrections").available is corrected
 
 
+@pytest.mark.parametrize(
+    ("version", "tight", "remedy"),
+    [
+        (140022, False, "pg_upgrade to 15 or newer"),
+        (150013, False, "install PostgreSQL 15.14 or newer"),
+        (150014, True, None),
+        (160009, False, "install PostgreSQL 16.10 or newer"),
+        (160010, True, None),
+        (170005, False, "install PostgreSQL 17.6 or newer"),
+        (170006, True, None),
+        (180000, True, None),
+        (190001, True, None),
+    ],
+)
+def test_tenants_are_not_isolated_by_a_server_that_leaks(version: int, tight: bool, remedy: str | None) -> None:
+    found = of(replace(GOOD, version=version), "isolation of tenants")
+    assert found.available is tight
+    assert ("CVE-2025-8713" in found.because) is not tight
+    assert next(iter(found.remedy), None) == remedy
+
+
 def test_archiving_says_every_setting_that_is_wrong_and_one_restart() -> None:
     facts = replace(
         GOOD, settings={**GOOD.settings, "wal_level": "minimal", "archive_mode": "off", "archive_command": ""}

@@ -17,6 +17,8 @@ from wedsync.sql import statements
 OLDEST = 15
 SAFE_MINORS = {15: 14, 16: 10, 17: 6, 18: 0}
 """Oldest minor release of each major version without known holes (release of 14 August 2025)."""
+ISOLATING_MINORS = {15: 14, 16: 10, 17: 6, 18: 0}
+"""First minor release whose row-level security has no known leak (CVE-2025-8713, 14 August 2025)."""
 _SETTINGS = (
     *("wal_level", "archive_mode", "archive_timeout", "archive_command", "archive_library"),
     *("data_checksums", "data_directory", "track_commit_timestamp", "shared_preload_libraries"),
@@ -136,6 +138,7 @@ def capabilities(facts: Facts, *, archive_command: str | None = None) -> list[Ca
     found = [
         _version(facts),
         _minor(facts),
+        _isolation(facts),
         _encryption(facts),
         _passwords(facts),
         _monitoring(facts),
@@ -183,6 +186,25 @@ def _minor(facts: Facts) -> Capability:
         available=minor >= least,
         because=f"PostgreSQL {_shown(facts.version)}; known holes are closed from {major}.{least} on",
         remedy=() if minor >= least else (f"install PostgreSQL {major}.{least} or newer", _RESTART),
+    )
+
+
+def _isolation(facts: Facts) -> Capability:
+    major, minor = divmod(facts.version, 10000)
+    closed_in = ISOLATING_MINORS.get(major, 0 if major > max(ISOLATING_MINORS) else None)
+    tight = closed_in is not None and minor >= closed_in
+    named = f"PostgreSQL {_shown(facts.version)}"
+    return Capability(
+        feature="isolation of tenants",
+        available=tight,
+        because=f"{named} keeps values that row-level security hides out of its estimates"
+        if tight
+        else f"{named} lets a tenant learn hidden values of others from the planner's statistics (CVE-2025-8713)",
+        remedy=()
+        if tight
+        else (f"install PostgreSQL {major}.{closed_in} or newer", _RESTART)
+        if closed_in is not None
+        else (f"pg_upgrade to {OLDEST} or newer",),
     )
 
 
