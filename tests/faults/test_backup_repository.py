@@ -14,6 +14,7 @@ from support.clusters import new_home, small_config
 from wedsync.backup import (
     Backup,
     BackupKind,
+    BackupRecords,
     BackupRuns,
     PgBackRest,
     RestoreTarget,
@@ -77,7 +78,12 @@ class Copy:
         return Surveyor(pgbackrest=self.pgbackrest, state=self.state, clock=SystemClock())
 
     async def verify(self, repo: int | None = None) -> Verification:
-        verifier = Verifier(pgbackrest=self.pgbackrest, surveyor=self.surveyor, clock=SystemClock())
+        verifier = Verifier(
+            pgbackrest=self.pgbackrest,
+            surveyor=self.surveyor,
+            records=BackupRecords(self.state),
+            clock=SystemClock(),
+        )
         return await verifier.verify(repo)
 
     def file(self, pattern: str) -> Path:

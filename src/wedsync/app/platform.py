@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wedsync.backup import (
     BackupKind,
+    BackupMirror,
     BackupRecords,
     BackupRuns,
     BackupService,
@@ -146,7 +147,9 @@ class Platform:
     @cached_property
     def verifier(self) -> Verifier:
         """Reads repositories whole."""
-        return Verifier(pgbackrest=self.pgbackrest, surveyor=self.surveyor, clock=self.clock)
+        return Verifier(
+            pgbackrest=self.pgbackrest, surveyor=self.surveyor, records=self.backup_records, clock=self.clock
+        )
 
     @cached_property
     def recoverer(self) -> Recoverer:
@@ -187,6 +190,10 @@ class Platform:
     def routine_service(self) -> RoutineService:
         """The keeper's calls of what the schema wants called."""
         return RoutineService(owner=self.owner_target, clock=self.clock)
+
+    def backup_mirror(self) -> BackupMirror:
+        """Tells the database what the state file knows of its backups."""
+        return BackupMirror(records=self.backup_records, owner=self.owner_target, clock=self.clock)
 
     @property
     def owner_target(self) -> ConnectionTarget:

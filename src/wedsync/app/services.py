@@ -34,6 +34,7 @@ async def run_keeper(platform: Platform) -> None:
         async with asyncio.TaskGroup() as group:
             if platform.takes_backups:
                 platform.pgbackrest.write_config()
+                group.create_task(platform.backup_mirror().run(), name="mirror")
             if platform.takes_backups and platform.config.backup.enabled:
                 group.create_task(platform.backup_service().run(), name="backups")
             group.create_task(platform.heartbeat_service().run(), name="heartbeat")

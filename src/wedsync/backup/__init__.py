@@ -3,6 +3,7 @@
 from wedsync.backup.commits import Commit, CommitReader, dump_commits, read_commits
 from wedsync.backup.configuration import ClusterAccess, key_name, render_config, repositories
 from wedsync.backup.heartbeat import HeartbeatService, is_beat_due
+from wedsync.backup.mirror import BackupMirror
 from wedsync.backup.model import (
     Archive,
     Backup,
@@ -10,14 +11,16 @@ from wedsync.backup.model import (
     BackupRun,
     Catalogue,
     LiveCluster,
+    Problem,
     RepositoryStatus,
     RunOutcome,
     RunReason,
     SegmentCommits,
     Timeline,
+    Verification,
 )
 from wedsync.backup.pgbackrest import PgBackRest, Restored, RestoreTarget, TargetAction, TargetKind
-from wedsync.backup.records import BackupRecords
+from wedsync.backup.records import BackupRecords, VerificationRecord
 from wedsync.backup.retention import Removal, Retention, RetentionPolicy, retention
 from wedsync.backup.runs import BackupRuns
 from wedsync.backup.schedule import Due, next_due, retry_at
@@ -25,7 +28,7 @@ from wedsync.backup.service import BackupService, read_live_cluster
 from wedsync.backup.survey import Survey, Surveyor
 from wedsync.backup.timelines import Leg, TimelineBook, leads_to, lineage, live_at, live_until
 from wedsync.backup.timelines import read_history as read_timeline_history
-from wedsync.backup.verification import Problem, Verification, Verifier
+from wedsync.backup.verification import Verifier
 from wedsync.backup.wal import (
     WalSpan,
     contiguous_spans,
@@ -42,6 +45,7 @@ __all__ = [
     "Archive",
     "Backup",
     "BackupKind",
+    "BackupMirror",
     "BackupRecords",
     "BackupRun",
     "BackupRuns",
@@ -74,6 +78,7 @@ __all__ = [
     "Timeline",
     "TimelineBook",
     "Verification",
+    "VerificationRecord",
     "Verifier",
     "WalSpan",
     "Window",

@@ -163,3 +163,28 @@ class LiveCluster:
 
     system_id: str
     timeline: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that a restore would stumble over."""
+
+    repo: int
+    label: str | None
+    """The backup it is in; `None`: the archive, or the repository as a whole."""
+    file: str | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """The result for all repositories that were asked about."""
+
+    checked: int
+    """Files and WAL segments that were read."""
+    problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was checked and nothing is wrong."""
+        return self.checked > 0 and not self.problems

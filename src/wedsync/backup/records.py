@@ -1,15 +1,37 @@
 """What the state file remembers: runs, and a copy of the catalogue for the time between two looks at it."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
-from wedsync.backup.model import Backup, BackupKind, BackupRun, Catalogue, RunOutcome, RunReason
+from wedsync.backup.model import (
+    Backup,
+    BackupKind,
+    BackupRun,
+    Catalogue,
+    Problem,
+    RunOutcome,
+    RunReason,
+    Verification,
+)
 from wedsync.state import StateStore, as_moment, as_text
 
 _RUNS_KEPT = 5000
 _MEASUREMENTS_KEPT = 500
+_VERIFICATIONS_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationRecord:
+    """One reading of repositories, and what it showed."""
+
+    at: datetime
+    repos: tuple[int, ...]
+    found: Verification
+    took_s: float
 
 
 class BackupRecords:
@@ -91,6 +113,37 @@ class BackupRecords:
                     "insert or replace into catalogue (repo, label, record) values (?, ?, ?)",
                     (backup.repo, backup.label, msgspec.json.encode(backup).decode()),
                 )
+
+    def verified(self, found: Verification, *, repos: Sequence[int], at: datetime, took_s: float) -> None:
+        """Write down what reading these repositories whole has shown."""
+        with self._state.transaction():
+            last = self._state.write(
+                "insert into backup_verifications (at, repos, checked, took_s, problems) values (?, ?, ?, ?, ?)",
+                (
+                    as_text(at),
+                    msgspec.json.encode(list(repos)).decode(),
+                    found.checked,
+                    took_s,
+                    msgspec.json.encode(found.problems).decode(),
+                ),
+            )
+            self._state.write("delete from backup_verifications where id <= ?", (last - _VERIFICATIONS_KEPT,))
+
+    def verifications(self, *, limit: int = 100) -> tuple[VerificationRecord, ...]:
+        """The last times that repositories were read whole, newest first."""
+        rows = self._state.rows("select * from backup_verifications order by id desc limit ?", (limit,))
+        return tuple(
+            VerificationRecord(
+                at=as_moment(row["at"]),
+                repos=tuple(msgspec.json.decode(row["repos"], type=list[int])),
+                found=Verification(
+                    checked=row["checked"],
+                    problems=msgspec.json.decode(row["problems"], type=tuple[Problem, ...]),
+                ),
+                took_s=row["took_s"],
+            )
+            for row in rows
+        )
 
     def backups(self) -> tuple[Backup, ...]:
         """The catalogue as it was last seen, oldest first. For showing and scheduling, not for recovery."""

@@ -6,11 +6,20 @@ chain of WAL segments is checked here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 
-from wedsync.backup.model import Archive, Backup, RepositoryStatus, SegmentCommits, Timeline
+from wedsync.backup.model import (
+    Archive,
+    Backup,
+    Problem,
+    RepositoryStatus,
+    SegmentCommits,
+    Timeline,
+    Verification,
+)
 from wedsync.backup.pgbackrest import PgBackRest
+from wedsync.backup.records import BackupRecords
 from wedsync.backup.report import VerifyReport
 from wedsync.backup.survey import Surveyor
 from wedsync.backup.wal import number_of, segment_name
@@ -25,31 +34,6 @@ _WORDS = {
     "invalid result": "it cannot be read",
     "invalid verify": "it cannot be read",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Something that a restore would stumble over."""
-
-    repo: int
-    label: str | None
-    """The backup it is in; `None`: the archive, or the repository as a whole."""
-    file: str | None
-    problem: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """The result for all repositories that were asked about."""
-
-    checked: int
-    """Files and WAL segments that were read."""
-    problems: tuple[Problem, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether something was checked and nothing is wrong."""
-        return self.checked > 0 and not self.problems
 
 
 def judge_report(repo: int, report: VerifyReport, backups: Sequence[Backup]) -> list[Problem]:
@@ -151,13 +135,18 @@ def _no_commits(_system_id: str, segment: str) -> SegmentCommits:
 class Verifier:
     """Reads every file of the repositories."""
 
-    def __init__(self, *, pgbackrest: PgBackRest, surveyor: Surveyor, clock: Clock) -> None:
+    def __init__(
+        self, *, pgbackrest: PgBackRest, surveyor: Surveyor, records: BackupRecords, clock: Clock
+    ) -> None:
         self._pgbackrest = pgbackrest
         self._surveyor = surveyor
+        self._records = records
         self._clock = clock
 
     async def verify(self, repo: int | None = None) -> Verification:
-        """Check one repository, or all; a repository that cannot be read is a problem, not an error."""
+        """Check one repository, or all, and write down what was found; a repository that cannot be read is a
+        problem, not an error."""
+        began = monotonic()
         catalogue = await self._pgbackrest.catalogue()
         statuses = [item for item in catalogue.repositories if repo is None or item.repo == repo]
         problems: list[Problem] = []
@@ -183,7 +172,10 @@ class Verifier:
         promised_from = self._clock.now() - self._pgbackrest.config.recovery_window
         timelines = await self._surveyor.timelines.refresh(archives)
         problems += judge_wal(archives, catalogue.backups, promised_from=promised_from, timelines=timelines)
-        return Verification(checked=checked, problems=tuple(problems))
+        found = Verification(checked=checked, problems=tuple(problems))
+        read = [status.repo for status in statuses]
+        self._records.verified(found, repos=read, at=self._clock.now(), took_s=monotonic() - began)
+        return found
 
 
 def _unreadable(status: RepositoryStatus) -> Problem:

@@ -28,3 +28,26 @@ returning own.beat_at;
 select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_transaction,
        pg_current_wal_insert_lsn()::text as lsn,
        ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int as timeline;
+
+-- name: has_mirror
+-- Whether this is a primary that carries the tables of 0013_operations.
+select to_regclass('ops.backups') is not null and not pg_is_in_recovery();
+
+-- name: mirrored_backups
+select repo, label, damaged from ops.backups;
+
+-- name: forget_backup
+delete from ops.backups where repo = %(repo)s and label = %(label)s;
+
+-- name: mirror_backup
+insert into ops.backups (repo, label, kind, started_at, finished_at, database_bytes, repo_bytes, damaged)
+values (%(repo)s, %(label)s, %(kind)s, %(started_at)s, %(finished_at)s, %(database_bytes)s, %(repo_bytes)s, %(damaged)s)
+on conflict (repo, label) do update set damaged = excluded.damaged, mirrored_at = clock_timestamp();
+
+-- name: mirrored_verifications
+select "timestamp" from ops.backup_verification_log where service = 'backups' and "timestamp" >= %(since)s;
+
+-- name: mirror_verification
+insert into ops.backup_verification_log (service, status, details, "timestamp")
+values ('backups', %(status)s, %(details)s, %(at)s)
+on conflict (service, "timestamp") do nothing;

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wedsync.errors import StateProblem
 
-_VERSIONS = ("schema.sql", "erasures.sql")
+_VERSIONS = ("schema.sql", "erasures.sql", "verifications.sql")
 """Scripts in order; the file's `user_version` says how many have run."""
 
 SqliteValue = str | int | float | None
