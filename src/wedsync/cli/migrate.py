@@ -140,6 +140,52 @@ def register(main: click.Group) -> None:
                 click.echo(f"to go back: wedsync recover run --to '{point.at.isoformat(sep=' ')}'")
         return Exit.DONE
 
+    @_directory
+    @click.option("--steps", type=int, default=1, show_default=True, help="Undo this many, newest first.")
+    @click.option("--to", metavar="ID", help="Undo all that was applied after this one, which stays.")
+    @click.option("--accept-data-loss", is_flag=True, help="Also if rows are lost.")
+    @click.option("--yes", is_flag=True, help="Do it; without it the plan is shown and confirmed.")
+    @click.option("--override", metavar="REASON", help="Go ahead on a frozen day; the reason is recorded.")
+    @click.option("--without-restore-point", is_flag=True, help="Make no restore point before the run.")
+    async def down(
+        *,
+        home_path: str | None,
+        as_json: bool,
+        directory: Path | None,
+        steps: int,
+        to: str | None,
+        accept_data_loss: bool,
+        yes: bool,
+        override: str | None,
+        without_restore_point: bool,
+    ) -> Exit:
+        """Undo migrations by their rollbacks, newest first, each in its own transaction.
+
+        Shows what would be lost, and refuses with exit code 3 if any row would be and --accept-data-loss is
+        not given. The rollbacks are tried in a shadow database first.
+
+        \b
+        Example: wedsync migrate down --steps 2
+        """
+        from wedsync.cli.undo import undo
+        from wedsync.migrations import SHIPPED
+
+        platform = open_platform(home_path)
+        if override is not None:
+            _record(platform, "migrate down --override", reason=override)
+        return await undo(
+            platform,
+            directory=directory or SHIPPED,
+            steps=steps,
+            to=to,
+            accept_data_loss=accept_data_loss,
+            yes=yes,
+            conditions=platform.migration_conditions(
+                override=override, restore_point=not without_restore_point, say=_say
+            ),
+            as_json=as_json,
+        )
+
     @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
     @_directory
     @click.option("--strict", is_flag=True, help="Let warnings count as errors.")
@@ -196,6 +242,7 @@ def register(main: click.Group) -> None:
     command(migrate, "status")(status)
     command(migrate, "plan")(plan)
     command(migrate, "up", interrupted="files that were applied stay; of the one under way nothing was kept")(up)
+    command(migrate, "down", interrupted="what was undone stays so; of the one under way nothing was")(down)
     command(migrate, "lint")(lint)
     command(migrate, "new")(new)
     migrate_repair.register(migrate)

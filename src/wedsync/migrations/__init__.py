@@ -2,7 +2,8 @@
 
 from wedsync.migrations.adhoc import TextRun, run_text
 from wedsync.migrations.blockers import Patience
-from wedsync.migrations.dry_run import DryRun, FileTried, StatementTried, dry_run
+from wedsync.migrations.down import DownPlan, DownRun, MigrationUndone, down, plan_down, refuse_loss
+from wedsync.migrations.dry_run import LEDGER, DryRun, FileTried, StatementTried, dry_run
 from wedsync.migrations.files import SHIPPED, content_problems, order_files, read_files
 from wedsync.migrations.fingerprint import (
     CatalogueObject,
@@ -16,6 +17,7 @@ from wedsync.migrations.freeze import Freeze
 from wedsync.migrations.header import Options
 from wedsync.migrations.history import Entry, EventKind, LedgerRow, applied_now
 from wedsync.migrations.ledger import Applied, Status, compare
+from wedsync.migrations.losses import Loss, LossKind
 from wedsync.migrations.migration import MigrationFile, MigrationFiles
 from wedsync.migrations.observation import Size, Touched
 from wedsync.migrations.problems import Problem, ProblemKind
@@ -45,11 +47,14 @@ from wedsync.migrations.statements import Statement, statement_at
 from wedsync.migrations.template import NewMigration, new_migration
 
 __all__ = [
+    "LEDGER",
     "SHIPPED",
     "Applied",
     "CatalogueObject",
     "Conditions",
     "Difference",
+    "DownPlan",
+    "DownRun",
     "DryRun",
     "Entry",
     "EventKind",
@@ -59,10 +64,13 @@ __all__ = [
     "Freeze",
     "Ledger",
     "LedgerRow",
+    "Loss",
+    "LossKind",
     "MigrationApplied",
     "MigrationFile",
     "MigrationFiles",
     "MigrationRun",
+    "MigrationUndone",
     "Mode",
     "NewMigration",
     "Options",
@@ -86,6 +94,7 @@ __all__ = [
     "content_problems",
     "decide_step",
     "differences",
+    "down",
     "dry_run",
     "file_difference",
     "fingerprint_of",
@@ -93,10 +102,12 @@ __all__ = [
     "migrating",
     "new_migration",
     "order_files",
+    "plan_down",
     "read_files",
     "read_fingerprint",
     "read_ledger",
     "refuse",
+    "refuse_loss",
     "restore_file",
     "run_text",
     "shadow_of",

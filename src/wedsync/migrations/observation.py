@@ -38,6 +38,9 @@ class Relation:
 
     oid: int
     name: str
+    """Qualified and quoted."""
+    schema: str
+    bare_name: str
     kind: str
     """`relkind` of pg_class."""
     table_oid: int

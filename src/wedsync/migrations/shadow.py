@@ -81,6 +81,7 @@ async def shadow_of(
             await _create(admin, name, maker.admin.dbname)
             if not empty:
                 await _copy_schema(maker, name)
+                await _copy_extension_owners(admin, replace(maker.admin, dbname=name))
             elif maker.prepare is not None:
                 await maker.prepare(replace(maker.admin, dbname=name))
             yield replace(target, dbname=name)
@@ -170,6 +171,16 @@ async def _copy_schema(maker: ShadowMaker, name: str) -> None:
             hint=f"{source.user} has to be able to read and to make everything in it: a superuser, "
             "or the owner of all of it who may create databases and extensions",
         ) from error
+
+
+async def _copy_extension_owners(admin: AsyncConnection[TupleRow], shadow: ConnectionTarget) -> None:
+    cursor = await admin.execute(_sql("extension_owners"))
+    owners = await cursor.fetchall()
+    async with await shadow.connect() as inside:
+        for name, owner in owners:
+            if owner != admin.info.user:
+                quoted = Identifier(owner).as_string(inside)
+                await inside.execute(_sql("set_extension_owner"), {"name": name, "owner": quoted})
 
 
 def _words(target: ConnectionTarget) -> str:

@@ -15,6 +15,7 @@ grant execute on function pg_catalog.pg_create_restore_point(text) to wedsync_ba
 -- name: create_schemas
 -- Extensions are in a schema that the data API does not show and application roles may not use.
 create schema if not exists extensions;
+comment on schema extensions is 'What extensions bring; not shown by the data API.';
 alter schema extensions owner to wedsync_owner;
 create extension if not exists pg_stat_statements schema extensions;
 alter extension pg_stat_statements set schema extensions;

@@ -314,7 +314,7 @@ with member as materialized (
       from pg_foreign_server s
 
     union all
-    select 'extension', quote_ident(e.extname), null, null, null, null, 'pg_extension'::regclass, e.oid, 0,
+    select 'extension', quote_ident(e.extname), null, e.extowner, null, null, 'pg_extension'::regclass, e.oid, 0,
            jsonb_build_object('version', e.extversion, 'schema', e.extnamespace::regnamespace::text)
       from pg_extension e
 

@@ -24,8 +24,9 @@ select pg_advisory_unlock(%(key)s);
 
 -- name: existing_relations
 -- What was there before the run: of what the run makes itself, locks and sizes say nothing.
-select c.oid::bigint as oid, format('%I.%I', n.nspname, c.relname) as name, c.relkind::text as kind,
-       coalesce(i.indrelid, 0)::bigint as table_oid, c.relfilenode::bigint as filenode
+select c.oid::bigint as oid, format('%I.%I', n.nspname, c.relname) as name, n.nspname::text as schema,
+       c.relname::text as bare_name, c.relkind::text as kind, coalesce(i.indrelid, 0)::bigint as table_oid,
+       c.relfilenode::bigint as filenode
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   left join pg_catalog.pg_index i on i.indexrelid = c.oid
@@ -77,3 +78,29 @@ select format('%%I.%%I', n.nspname, c.relname) as name,
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
  where format('%%I.%%I', n.nspname, c.relname) = any(%(names)s) and c.relkind in ('r', 'p', 'm', 'f', 'S');
+
+-- name: columns
+-- Every column of every table that holds rows itself; the rows of partitions are counted with their parent's.
+select c.oid::bigint as table_oid, a.attnum::int as number, format('%I.%I', n.nspname, c.relname) as table_name,
+       n.nspname::text as schema, c.relname::text as name, a.attname::text as column_name,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) as type,
+       coalesce((select i.inhparent from pg_catalog.pg_inherits i
+                  where i.inhrelid = c.oid and c.relispartition), 0)::bigint as parent_oid
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  left join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+ where c.relkind in ('r', 'p') and c.relpersistence <> 't'
+   and n.nspname !~ '^pg_' and n.nspname <> 'information_schema';
+
+-- name: count_only
+-- Rows that a policy hides would go as well: an error is better than too small a number.
+select set_config('default_transaction_read_only', 'on', false), set_config('row_security', 'off', false);
+
+-- name: extension_owners
+select extname::text as name, pg_get_userbyid(extowner)::text as owner from pg_extension;
+
+-- name: set_extension_owner
+-- There is no ALTER EXTENSION … OWNER, and pg_dump says nothing of owners of extensions: the one who reads the dump
+-- would own them all, and a rollback that drops one be refused. This is a database to be thrown away.
+update pg_catalog.pg_extension set extowner = %(owner)s::regrole
+ where extname = %(name)s and extowner <> %(owner)s::regrole;
