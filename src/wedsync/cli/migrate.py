@@ -57,28 +57,29 @@ def register(main: click.Group) -> None:
         return Exit.DONE if found.is_current else Exit.NO
 
     @_directory
-    async def plan(*, home_path: str | None, as_json: bool, directory: Path | None) -> Exit:
-        """Say which statements `up` would run; change nothing.
+    @click.option("--strict", is_flag=True, help="Let warnings of lint count as errors.")
+    async def plan(*, home_path: str | None, as_json: bool, directory: Path | None, strict: bool) -> Exit:
+        """Say which statements `up` would run, which locks they take, and what lint says of them; change nothing.
+
+        Exit code 3 when there is something to mend first.
 
         \b
         Example: wedsync migrate plan --json
         """
-        from wedsync.migrations import SHIPPED
+        from wedsync.cli.migration_words import put_plan
+        from wedsync.migrations import SHIPPED, read_files
         from wedsync.migrations import status as read_status
+        from wedsync.migrations.plan import make_plan
 
         platform = open_platform(home_path)
-        found = await read_status(
-            platform.owner_target, directory=directory or SHIPPED, key=platform.migration_key()
-        )
-        planned: Any = found.plan_to_json()
+        place = directory or SHIPPED
+        found = await read_status(platform.owner_target, directory=place, key=platform.migration_key())
+        planned = await make_plan(read_files(place), found)
         if as_json:
-            put_json(planned)
+            put_json(planned.to_json())
         else:
-            for file in planned["pending"]:
-                click.echo(file["id"])
-                put_table(file["statements"], ["line", "statement"])
-            click.echo(f"{len(found.pending)} pending")
-        return Exit.DONE
+            put_plan(planned)
+        return Exit.DONE if planned.can_run and planned.lint.is_clean(strict=strict) else Exit.NO
 
     @_directory
     @click.option(

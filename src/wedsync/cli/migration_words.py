@@ -2,8 +2,10 @@
 
 import click
 
+from wedsync.cli.output import put_table
 from wedsync.migrations import Problem
 from wedsync.migrations.lint import Level, LintReport
+from wedsync.migrations.plan import Plan
 
 
 def put_problems(problems: tuple[Problem, ...]) -> None:
@@ -13,9 +15,32 @@ def put_problems(problems: tuple[Problem, ...]) -> None:
         click.echo(f"    next: {problem.hint}")
 
 
-def put_lint(report: LintReport, *, show_allowed: bool) -> None:
+def put_plan(plan: Plan) -> None:
+    """Each pending file with its statements, then what stands against the run."""
+    for planned in plan.pending:
+        alone = "" if planned.file.options.transaction else " (each statement commits by itself)"
+        click.echo(f"{planned.file.id}{alone}")
+        put_table(
+            [
+                {
+                    "line": statement.statement.line,
+                    "statement": statement.kind,
+                    "locks": ", ".join(f"{lock.mode} {lock.table}" for lock in statement.locks),
+                }
+                for statement in planned.statements
+            ],
+            ["line", "statement", "locks"],
+        )
+    put_problems(plan.problems)
+    if plan.pending:
+        put_lint(plan.lint, show_allowed=False, with_problems=False)
+    click.echo(f"{len(plan.pending)} pending")
+
+
+def put_lint(report: LintReport, *, show_allowed: bool, with_problems: bool = True) -> None:
     """Findings in order of file and line, then how many."""
-    put_problems(report.problems)
+    if with_problems:
+        put_problems(report.problems)
     for finding in report.findings:
         click.echo(f"{finding.file_name}:{finding.line}: {finding.level} {finding.rule}: {finding.message}")
         click.echo(f"    next: {finding.hint}")

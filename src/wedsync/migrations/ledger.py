@@ -55,23 +55,6 @@ class Status:
             "problems": [problem.to_json() for problem in self.problems],
         }
 
-    def plan_to_json(self) -> dict[str, object]:
-        """What `up` would run, statement by statement."""
-        return {
-            "pending": [
-                {
-                    "id": file.id,
-                    "checksum": file.checksum,
-                    "statements": [
-                        {"line": statement.line, "statement": statement.first_line}
-                        for statement in file.statements
-                    ],
-                }
-                for file in self.pending
-            ],
-            "problems": [problem.to_json() for problem in self.problems],
-        }
-
 
 def compare(found: MigrationFiles, ledger: Sequence[Applied], *, allow_out_of_order: bool = False) -> Status:
     """What the ledger says of the files; `ledger` in order of number.

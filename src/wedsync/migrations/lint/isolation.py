@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pglast import ast, enums
 
 from wedsync.migrations.lint.model import Hit, Level, Rule, rule
-from wedsync.migrations.lint.nodes import commands, has_command, roles, schema_of, table_name, walk, words
 from wedsync.migrations.lint.schema import Table
 from wedsync.migrations.lint.script import Script, Seen
+from wedsync.migrations.nodes import commands, has_command, roles, schema_of, table_name, walk, words
 
 _CALLERS = {"anon", "authenticated"}
 _ANY = "*"

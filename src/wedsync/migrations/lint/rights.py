@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pglast import ast, enums
 
 from wedsync.migrations.lint.model import Hit, Level, Rule, rule
-from wedsync.migrations.lint.nodes import qualified, roles, schema_of
 from wedsync.migrations.lint.script import Script, Seen
+from wedsync.migrations.nodes import qualified, roles, schema_of
 
 _WRITES = {"insert", "update", "delete", "truncate", "references", "trigger"}
 

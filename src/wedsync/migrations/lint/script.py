@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pglast import ast
 
-from wedsync.migrations.lint.blocks import read_block
+from wedsync.migrations.blocks import read_block
 from wedsync.migrations.lint.schema import Schema
 from wedsync.migrations.migration import MigrationFile
 from wedsync.migrations.statements import Statement

@@ -18,12 +18,12 @@ def schema_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def words(parts: tuple[Any, ...] | None) -> tuple[str, ...]:
-    """The names in a list of names."""
+def words(parts: Any) -> tuple[str, ...]:
+    """The names in a list of names; the tree does not say which of its lists are such."""
     return tuple(str(part.sval) for part in parts or () if isinstance(part, ast.String))
 
 
-def qualified(parts: tuple[Any, ...] | None) -> str:
+def qualified(parts: Any) -> str:
     """`schema.name` of an object; without schema it is in public."""
     names = words(parts)
     return ".".join(names) if len(names) > 1 else f"public.{names[0]}" if names else ""
