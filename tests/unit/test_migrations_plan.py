@@ -53,7 +53,7 @@ def planned(*texts: str, applied: int = 0) -> Plan:
         ("create schema s", "CREATE SCHEMA s"),
         ("create sequence s", "CREATE SEQUENCE public.s"),
         ("comment on table public.t is 'what'", "COMMENT ON TABLE public.t IS"),
-        ("grant select on public.t to anon", "GRANT SELECT ON public.t TO"),
+        ("grant select on public.t to anon", "GRANT select ON public.t TO"),
         ("do $$ begin end $$", "DO"),
         ("select 1", "SELECT 1"),
         ("(select 1)", "(SELECT 1)"),

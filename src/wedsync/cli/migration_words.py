@@ -49,6 +49,8 @@ def put_lint(report: LintReport, *, show_allowed: bool, with_problems: bool = Tr
             found = one.finding
             click.echo(f"{found.file_name}:{found.line}: allowed {found.rule}: {found.message}")
             click.echo(f"    because {one.reason}")
+    if report.findings:
+        click.echo("right as it is? On the line before the statement: -- lint: allow RULE because REASON")
     errors = sum(finding.level is Level.ERROR for finding in report.findings) + len(report.problems)
     warnings = sum(finding.level is Level.WARNING for finding in report.findings)
     click.echo(

@@ -15,42 +15,19 @@ _OBJECTS = {
 }
 
 
-_WORDS = frozenset(
-    [
-        "all",
-        "column",
-        "constraint",
-        "default",
-        "delete",
-        "domain",
-        "execute",
-        "extension",
-        "from",
-        "function",
-        "functions",
-        "grant",
-        "in",
-        "insert",
-        "is",
-        "on",
-        "policy",
-        "privileges",
-        "procedure",
-        "revoke",
-        "role",
-        "schema",
-        "select",
-        "sequence",
-        "table",
-        "to",
-        "trigger",
-        "type",
-        "update",
-        "usage",
-        "view",
-    ]
-)
-"""Words of commands that are written in capitals."""
+_OBJECT_WORDS = {
+    "column",
+    "domain",
+    "extension",
+    "function",
+    "functions",
+    "policy",
+    "procedure",
+    "schema",
+    "sequence",
+}
+_WORDS = _OBJECT_WORDS | {"constraint", "role", "table", "trigger", "type", "view", "on", "to", "from", "in", "is"}
+"""Words that are no names, written in capitals."""
 
 
 def kind_of(statement: Statement) -> str:  # noqa: PLR0911, PLR0912 - one case a command
