@@ -138,7 +138,8 @@ async def test_migrations_are_listed_planned_applied_and_made(commands: CommandL
     fill(made["rollback"], "drop table seating_plan;\n")
     pending = await commands.json("migrate", "status", "--directory", str(own), code=3)
     assert [item["name"] for item in pending["pending"]] == ["seating_plan"]
-    planned = await commands.json("migrate", "plan", "--directory", str(own))
+    planned = await commands.json("migrate", "plan", "--directory", str(own), code=3)
+    assert "table-without-rls" in {finding["rule"] for finding in planned["lint"]["findings"]}
     assert "create table seating_plan" in planned["pending"][0]["statements"][0]["statement"]
     dry = await commands.json("migrate", "up", "--dry-run", "--directory", str(own))
     assert (dry["applied"], len(dry["would_apply"])) == ([], 1)
