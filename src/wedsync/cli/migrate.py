@@ -189,6 +189,7 @@ def register(main: click.Group) -> None:
 
     @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
     @_directory
+    @click.option("--database", is_flag=True, help="Look at the live database's catalogue instead of files.")
     @click.option("--strict", is_flag=True, help="Let warnings count as errors.")
     @click.option("--allowed", is_flag=True, help="Show what was allowed too, and why.")
     async def lint(
@@ -197,23 +198,33 @@ def register(main: click.Group) -> None:
         as_json: bool,
         files: tuple[Path, ...],
         directory: Path | None,
+        database: bool,
         strict: bool,
         allowed: bool,
     ) -> Exit:
         """Say what a reviewer would: locks, lost data, tables open to other tenants.
 
         Looks at FILES, or at every migration; needs no database. Exit code 3 when there is something to mend.
+        With --database it looks at what is really there: policies, rights, keys, indexes, functions.
         A finding that is right as it is: -- lint: allow RULE because REASON, on the line before the statement.
 
         \b
         Example: wedsync migrate lint src/wedsync/migrations/versions/0007_identity.sql
         """
-        from wedsync.cli.migration_words import put_lint
+        from wedsync.cli.migration_words import put_catalogue, put_lint
         from wedsync.migrations import SHIPPED
         from wedsync.migrations.lint import lint as judge
-        from wedsync.migrations.lint import migrations_among
+        from wedsync.migrations.lint import lint_catalogue, migrations_among
 
-        del home_path
+        if database:
+            if files or directory:
+                raise click.UsageError("--database looks at no files: leave FILES and --directory out")
+            seen = await lint_catalogue(open_platform(home_path).owner_target)
+            if as_json:
+                put_json(seen.to_json())
+            else:
+                put_catalogue(seen, show_allowed=allowed)
+            return Exit.DONE if seen.is_clean(strict=strict) else Exit.NO
         found, only = migrations_among(files, directory=directory or SHIPPED)
         report = await judge(found, only=only)
         if as_json:

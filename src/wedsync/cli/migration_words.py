@@ -4,7 +4,7 @@ import click
 
 from wedsync.cli.output import put_table
 from wedsync.migrations import Problem
-from wedsync.migrations.lint import Level, LintReport
+from wedsync.migrations.lint import CATALOGUE_RULES, CatalogueReport, Level, LintReport
 from wedsync.migrations.plan import Plan
 
 
@@ -56,6 +56,22 @@ def put_lint(report: LintReport, *, show_allowed: bool, with_problems: bool = Tr
     click.echo(
         f"{_count(len(report.files), 'migration')}: {_count(errors, 'error')}, {_count(warnings, 'warning')}, "
         f"{len(report.allowed)} allowed"
+    )
+
+
+def put_catalogue(report: CatalogueReport, *, show_allowed: bool) -> None:
+    """What lint says of a database, errors first, then how much."""
+    for finding in report.findings:
+        click.echo(f"{finding.subject}: {finding.level} {finding.rule}: {finding.message}")
+        click.echo(f"    next: {finding.hint}")
+    if show_allowed:
+        for finding in report.meant:
+            click.echo(f"{finding.subject}: allowed {finding.rule}: {finding.message}")
+            click.echo(f"    because {finding.reason}")
+    errors = sum(finding.level is Level.ERROR for finding in report.findings)
+    click.echo(
+        f"{_count(len(CATALOGUE_RULES), 'rule')} of the catalogue: {_count(errors, 'error')}, "
+        f"{_count(len(report.findings) - errors, 'warning')}, {len(report.meant)} allowed"
     )
 
 
