@@ -107,3 +107,22 @@ select exists (select from public.couples where id = %(couple)s)
 -- A wall clock's time at the wedding's place; in UTC for a wedding that is gone.
 select %(at)s::timestamp at time zone coalesce(
     (select time_zone from public.couples where id = %(couple)s), 'UTC');
+
+-- name: give_key
+-- Until the end of the transaction. A parameter: neither the log nor pg_stat_statements has its value.
+select set_config('app.secret_key', %(key)s, true) is not null;
+
+-- name: give_new_key
+select set_config('app.new_secret_key', %(key)s, true) is not null;
+
+-- name: put_secret
+select app.put_secret(%(organization)s, %(name)s, %(value)s);
+
+-- name: key_of_secret
+select key_id from app.integration_secrets where organization_id = %(organization)s and name = %(name)s;
+
+-- name: get_secret
+select app.get_secret(%(organization)s, %(name)s);
+
+-- name: rotate_secrets
+select app.rotate_secrets();

@@ -4,6 +4,7 @@ from wedsync.tenants.calendar import Wedding, WeddingCalendar, reasons_to_wait
 from wedsync.tenants.erase import Erased, Eraser, ErasurePlan
 from wedsync.tenants.export import Exported, export_tenant
 from wedsync.tenants.history import Change, changes, rows_as_of
+from wedsync.tenants.secrets import IntegrationSecrets
 from wedsync.tenants.subject import Subject, SubjectKind, parse_id
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Eraser",
     "ErasurePlan",
     "Exported",
+    "IntegrationSecrets",
     "Subject",
     "SubjectKind",
     "Wedding",

@@ -230,11 +230,11 @@ def history_where(reach: Sequence[Reach], subject: Subject) -> Composable:
             ways = [SQL("v.user_id = {}").format(value)]
     for column in history_columns(reach, subject):
         ways.append(
-            SQL("v.table_name = {} and {} in (v.old_row ->> {}, v.new_row ->> {})").format(
+            SQL("v.table_name = {} and {} in (v.old_row #>> {}, v.new_row #>> {})").format(
                 Literal(column["table"]),
                 Literal(str(subject.id)),
-                Literal(column["column"]),
-                Literal(column["column"]),
+                Literal(column["path"]),
+                Literal(column["path"]),
             )
         )
     for item in reach:

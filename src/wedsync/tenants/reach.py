@@ -6,7 +6,7 @@ before somebody has said where it belongs.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, LiteralString
+from typing import Final
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
@@ -18,10 +18,10 @@ SHARED: Final = {
     "public.core_field_definitions": "names of fields that all weddings have in common",
 }
 """Tables that hold nothing of any tenant or person, and what they hold."""
-INSIDE_JSON: Final[Mapping[tuple[SubjectKind, str], LiteralString]] = {
-    (SubjectKind.COUPLE, "public.webhook_events"): "payload ->> 'couple_id'",
+INSIDE_JSON: Final[Mapping[tuple[SubjectKind, str], tuple[str, str]]] = {
+    (SubjectKind.COUPLE, "public.webhook_events"): ("payload", "couple_id"),
 }
-"""Ids that are inside a JSON column."""
+"""Ids that are inside a JSON column: the column and the key."""
 _TENANT_COLUMNS: Final = ("couple_id", "organization_id", "user_id")
 _AUTHOR_SUFFIXES: Final = ("_by", "author_id", "sender_id")
 
@@ -105,8 +105,9 @@ def _own_rows(table: Table, subject: Subject) -> Reach | None:
         return Reach(table=table, where=where, why=f"by {kind.column}")
     inside = INSIDE_JSON.get((kind, table.name))
     if inside is not None:
-        where = SQL("{} = {}").format(SQL(inside), Literal(str(subject.id)))
-        return Reach(table=table, where=where, why=f"by {inside}")
+        column, name = inside
+        where = SQL("{} ->> {} = {}").format(Identifier(column), Literal(name), Literal(str(subject.id)))
+        return Reach(table=table, where=where, why=f"by {name} in its {column}")
     return None
 
 

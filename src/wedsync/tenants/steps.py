@@ -8,7 +8,7 @@ from typing import Final, LiteralString
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from wedsync.errors import TablesUnplaced
-from wedsync.tenants.reach import Reach
+from wedsync.tenants.reach import INSIDE_JSON, Reach
 from wedsync.tenants.subject import Subject, SubjectKind
 from wedsync.tenants.tables import Table
 
@@ -141,20 +141,23 @@ def history_links(reach: Iterable[Reach]) -> list[dict[str, object]]:
     ]
 
 
-def history_columns(reach: Iterable[Reach], subject: Subject) -> list[dict[str, str]]:
-    """Columns whose value tells that a version is about the user (`audit.erase`, p_columns)."""
-    if subject.kind is not SubjectKind.USER:
-        return []
-    found: list[dict[str, str]] = []
+def history_columns(reach: Iterable[Reach], subject: Subject) -> list[dict[str, object]]:
+    """Where else the subject's id stands in versions that are about it (`audit.erase`, p_columns)."""
+    paths: list[tuple[str, Sequence[str]]] = []
     for item in reach:
         name = item.table.name
-        if name == subject.kind.root:
-            found.append({"table": name, "column": "id"})
+        inside = INSIDE_JSON.get((subject.kind, name))
+        if inside is not None:
+            paths.append((name, inside))
+        elif subject.kind is not SubjectKind.USER:
+            continue
+        elif name == subject.kind.root:
+            paths.append((name, ["id"]))
         elif item.is_own:
-            found.append({"table": name, "column": subject.kind.column})
+            paths.append((name, [subject.kind.column]))
         elif item.authored and name in _NAMES_OF_AUTHORS:
-            found.append({"table": name, "column": _NAMES_OF_AUTHORS[name][0]})
-    return found
+            paths.append((name, [_NAMES_OF_AUTHORS[name][0]]))
+    return [{"table": name, "path": list(path)} for name, path in paths]
 
 
 def _by_rule(item: Reach, rule: _Rule) -> Step:
