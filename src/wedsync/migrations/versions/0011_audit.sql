@@ -184,7 +184,8 @@ begin
                     (select jsonb_agg(r.old -> k order by n) from unnest($6) with ordinality as of_key (k, n)),
                     $7, $8, session_user, $9, $10, $11, $12, r.old
                from (select to_jsonb(t) - $13 as old from only %s t offset 0) as r', tg_relid::regclass)
-        using seen_at, xact, tg_argv[0], couple, organization, key, uid, in_force, program, address, forwarded, request, coalesce(left_out, '{}');
+        using seen_at, xact, tg_argv[0], couple, organization, key, uid, in_force, program, address, forwarded,
+              request, coalesce(left_out, '{}');
     end case;
     return null;
 end
@@ -368,18 +369,22 @@ create function audit.refuse() returns trigger
 as $$
 -- One thing is allowed: to take values out of versions, in the transaction that writes the erasure down.
 declare
-    erasable constant text[] := '{old_row,new_row,row_key,client_address,forwarded_for,application_name}';
+    erasable constant text[] :=
+        '{old_row,new_row,row_key,client_address,forwarded_for,application_name,erasure_id}';
     counts constant text[] := '{row_count,versions}';   -- written at the end of the same transaction
-    kept jsonb;
 begin
     if tg_op = 'UPDATE' and tg_table_name in ('loads', 'erasures') then
         if old.transaction_id = pg_current_xact_id() and to_jsonb(new) - counts = to_jsonb(old) - counts then
             return new;
         end if;
     elsif tg_op = 'UPDATE' then
-        kept := to_jsonb(new) - 'erasure_id';
-        if kept - erasable = to_jsonb(old) - 'erasure_id' - erasable
-            and jsonb_strip_nulls(kept) <@ to_jsonb(old)
+        if to_jsonb(new) - erasable = to_jsonb(old) - erasable
+            and (new.old_row is null or new.old_row = old.old_row)
+            and (new.new_row is null or new.new_row = old.new_row)
+            and (new.row_key is null or new.row_key = old.row_key)
+            and (new.client_address is null or new.client_address = old.client_address)
+            and (new.forwarded_for is null or new.forwarded_for = old.forwarded_for)
+            and (new.application_name is null or new.application_name = old.application_name)
             and exists (select from audit.erasures e
                          where e.id = new.erasure_id and e.transaction_id = pg_current_xact_id())
         then
@@ -464,9 +469,9 @@ begin
         end if;
     end loop;
     if overflow then
+        perform audit.add_partition('record_version_default', 'default');
         insert into audit.record_version select * from audit.record_version_overflow;
         drop table audit.record_version_overflow;
-        perform audit.add_partition('record_version_default', 'default');
     end if;
     return made;
 end
