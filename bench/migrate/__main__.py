@@ -16,7 +16,7 @@ from typing import TypeVar
 from contestants import Contestant, Cost, JobFailed, OurCommand, Transactions, all_contestants, is_root
 from files import small_changes, tables_of
 from ground import Ground
-from report import conditions, save, table_of_commands, table_of_runs, table_of_stalls
+from report import Run, conditions, save, table_of_commands, table_of_runs, table_of_stalls
 from stall import Stall, measure
 
 T = TypeVar("T")
@@ -57,20 +57,22 @@ def main() -> None:
 
 def compare(
     contestants: Sequence[Contestant], ground: Ground, *, files: int, rounds: int
-) -> dict[tuple[Transactions, str], list[Cost]]:
+) -> dict[tuple[Transactions, str], list[Run]]:
     """Everybody applies everything to an empty database; a first round, which is not counted, warms up."""
     changes = small_changes(files)
-    runs: dict[tuple[Transactions, str], list[Cost]] = {(each.transactions, each.name): [] for each in contestants}
+    runs: dict[tuple[Transactions, str], list[Run]] = {(each.transactions, each.name): [] for each in contestants}
     for number in range(-1, rounds):
         for contestant in in_turn(contestants, number):
             ground.new_database()
             contestant.prepare(changes)
+            server_cpu_s = ground.server_cpu_s()
             cost = contestant.run()
+            server_cpu_s = ground.server_cpu_s() - server_cpu_s
             if (made := ground.tables("bench_")) != tables_of(files):
                 raise JobFailed(f"{contestant.name}: {made} tables, not {tables_of(files)}")
             if number < 0:
                 continue
-            runs[contestant.transactions, contestant.name].append(cost)
+            runs[contestant.transactions, contestant.name].append(Run(cost=cost, server_cpu_s=server_cpu_s))
             print(f"  {contestant.transactions:12} {contestant.name:24} {cost.wall_s:7.2f} s", flush=True)
     return runs
 

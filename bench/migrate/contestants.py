@@ -39,10 +39,11 @@ class Transactions(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one run took; processor seconds are the tool's, without the server's."""
+    """What one run took."""
 
     wall_s: float
     cpu_s: float
+    """The tool's processor seconds, without the server's."""
 
 
 class Contestant(Protocol):

@@ -67,6 +67,12 @@ class Ground:
         # archiving is on, as restore points want it, and keeps nothing: nobody pays for it here
         asyncio.run(platform.server.start(archive_command="/bin/true pgbackrest", deadline=_START))
 
+    def server_cpu_s(self) -> float:
+        """Processor seconds of the server and of all its sessions that have ended."""
+        pid = self.platform.server.postmaster_pid()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         """Stop the server."""
         asyncio.run(self.platform.server.stop("fast"))

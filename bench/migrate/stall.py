@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from contestants import Contestant
 from files import one_column
@@ -52,29 +52,45 @@ def measure(ground: Ground, contestant: Contestant, *, hold_s: float) -> Stall:
 async def _measure(target: ConnectionTarget, contestant: Contestant, hold_s: float) -> Stall:
     async with _readers(target) as reads:
         await asyncio.sleep(1)
-        quiet_ms = max(reads)
-        reads.clear()
+        quiet_ms = reads.worst_ms()
+        reads.ended_ms.clear()
         async with await target.connect(autocommit=False) as holder:
             await holder.execute(f"select count(*) from public.{TABLE}".encode())
             running = asyncio.create_task(asyncio.to_thread(contestant.run))
             await _until_it_waits(target, running)
             await asyncio.sleep(hold_s)
+            worst_ms = reads.worst_ms()
             await holder.commit()
         cost = await running
-    return Stall(quiet_ms=quiet_ms, worst_ms=max(reads), took_s=cost.wall_s)
+        return Stall(quiet_ms=quiet_ms, worst_ms=max(worst_ms, reads.worst_ms()), took_s=cost.wall_s)
+
+
+@dataclass(slots=True)
+class _Reads:
+    """What clients that read one row after the other have seen."""
+
+    ended_ms: list[float] = field(default_factory=list)
+    under_way: dict[int, float] = field(default_factory=dict)
+    """When the read of each client began that has not ended."""
+
+    def worst_ms(self) -> float:
+        """The longest read, one that still waits included."""
+        now = time.perf_counter()
+        return max(self.ended_ms + [(now - began) * 1000 for began in self.under_way.values()])
 
 
 @contextlib.asynccontextmanager
-async def _readers(target: ConnectionTarget) -> AsyncIterator[list[float]]:
-    """Clients that read one row after the other; the milliseconds of each read."""
-    reads: list[float] = []
+async def _readers(target: ConnectionTarget) -> AsyncIterator[_Reads]:
+    """Clients that read all the time."""
+    reads = _Reads()
 
     async def read(client: int) -> None:
         async with await target.connect() as connection:
             while True:
-                began = time.perf_counter()
+                reads.under_way[client] = began = time.perf_counter()
                 await connection.execute(f"select id from public.{TABLE} where id = %s".encode(), (client,))
-                reads.append((time.perf_counter() - began) * 1000)
+                reads.ended_ms.append((time.perf_counter() - began) * 1000)
+                del reads.under_way[client]
                 await asyncio.sleep(_PAUSE_S)
 
     async with asyncio.TaskGroup() as group:
