@@ -9,7 +9,7 @@ import pytest
 
 from support.databases import fresh_database
 from support.events import eventually
-from support.migrations import ask, write
+from support.migrations import ask, tell, write
 from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
 from wedsync.errors import MigrationBlocked, MigrationFailed, MigrationsBusy, MigrationsRefused
@@ -123,7 +123,8 @@ async def test_a_runner_that_waits_holds_no_transaction_and_names_who_works(
 ) -> None:
     write(directory, "0001_slow", "select pg_sleep(60);")
     slow = asyncio.create_task(up(database, directory=directory))
-    await eventually(lambda: ask(database, "select count(*) from pg_locks where locktype = 'advisory'"))
+    sleeps = "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep(60)%'"
+    await eventually(lambda: ask(database, f"{sleeps} and pid <> pg_backend_pid()"))
     waiting = asyncio.create_task(
         up(database, directory=directory, conditions=Conditions(wait=timedelta(seconds=0.5)))
     )
@@ -188,3 +189,24 @@ async def test_a_blocked_statement_gives_up_and_says_why(database: ConnectionTar
             await up(database, directory=directory, conditions=Conditions(patience=Patience(tries=3)))
     assert f"pid {pid}" in str(raised.value.detail)
     assert len((await up(database, directory=directory)).applied) == 1
+
+
+async def test_autovacuum_makes_room_for_a_migration(own_cluster: Server, directory: Path) -> None:
+    """It does so for who has waited for deadlock_timeout, which is 1 s: far more than a migration waits."""
+    async with fresh_database(own_cluster) as database:
+        await tell(
+            database,
+            "create table public.a (id int) with (autovacuum_vacuum_threshold = 1,"
+            " autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100,"
+            " autovacuum_vacuum_cost_limit = 1);"
+            "insert into public.a select generate_series(1, 100000); delete from public.a where id % 2 = 0",
+        )
+        async with await own_cluster.target().connect() as admin:
+            await admin.execute("alter system set autovacuum_naptime = '1s'")
+            await admin.execute("alter system set autovacuum = on")
+            await admin.execute("select pg_reload_conf()")
+        at_work = "select count(*) from pg_stat_activity where query like 'autovacuum: VACUUM%public.a%'"
+        await eventually(lambda: ask(database, at_work), what="autovacuum works on the table")
+        write(directory, "0001_b", "alter table public.a add column b int;")
+        run = await up(database, directory=directory, conditions=Conditions(patience=Patience(tries=3)))
+        assert len(run.applied) == 1

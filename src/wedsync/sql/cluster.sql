@@ -4,6 +4,8 @@ grant anon, authenticated, service_role to wedsync_gateway;
 grant pg_monitor to wedsync_monitor;
 grant pg_read_all_settings, pg_read_all_stats, pg_checkpoint to wedsync_backup;
 grant pg_checkpoint, pg_monitor, pg_signal_backend to wedsync_owner;
+-- Autovacuum gives up its lock to who has waited for deadlock_timeout: a migration waits for less, and lowers it.
+grant set on parameter deadlock_timeout to wedsync_owner;
 
 -- name: grant_functions
 -- In each database where they are called: what pgBackRest calls, and the owner's restore points.
