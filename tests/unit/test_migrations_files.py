@@ -150,10 +150,20 @@ def test_the_json_has_the_keys_that_scripts_read() -> None:
 
 
 def test_a_new_migration_gets_the_next_number_and_nothing_is_overwritten(tmp_path: Path) -> None:
-    first = new_migration("Seating plan", directory=tmp_path)
-    second = new_migration("gifts", directory=tmp_path)
+    first = new_migration("Seating plan", directory=tmp_path, table=True)
+    second = new_migration("gifts", directory=tmp_path, table=True)
     assert (first.id, second.id) == ("0001_seating_plan", "0002_gifts")
     assert read_files(tmp_path).problems == ()
     assert "public.gifts" in second.forward.read_text()
     with pytest.raises(UsageProblem):
         new_migration("drop; table", directory=tmp_path)
+
+
+def test_a_new_migration_without_a_table_is_refused_as_empty_until_it_is_written(tmp_path: Path) -> None:
+    made = new_migration("gifts", directory=tmp_path)
+    assert [problem.kind for problem in read_files(tmp_path).problems] == [ProblemKind.EMPTY, ProblemKind.EMPTY]
+    for path in (made.forward, made.rollback):
+        path.write_text(path.read_text() + "-- transaction: none\nselect 1;\n")
+    found = read_files(tmp_path)
+    assert found.problems == ()
+    assert not found.files[0].options.transaction

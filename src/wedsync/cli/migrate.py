@@ -235,16 +235,17 @@ def register(main: click.Group) -> None:
 
     @click.argument("name")
     @_directory
-    async def new(*, home_path: str | None, as_json: bool, name: str, directory: Path | None) -> Exit:
+    @click.option("--table", is_flag=True, help="Fill them with a table NAME: key, policies, audit, grants.")
+    async def new(*, home_path: str | None, as_json: bool, name: str, directory: Path | None, table: bool) -> Exit:
         """Write the two files of a new migration.
 
         \b
-        Example: wedsync migrate new seating_plan
+        Example: wedsync migrate new seating_plan --table
         """
         from wedsync.migrations import SHIPPED, new_migration
 
         del home_path
-        made = new_migration(name, directory=directory or SHIPPED)
+        made = new_migration(name, directory=directory or SHIPPED, table=table)
         if as_json:
             put_json(made.to_json())
         else:
