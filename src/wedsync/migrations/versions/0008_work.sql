@@ -181,7 +181,9 @@ alter table public.forms enable row level security;
 alter table public.forms force row level security;
 create policy tenant on public.forms as restrictive to anon, authenticated
     using (organization_id = any ((select app.my_organizations())::uuid[])
-        or id = any ((select app.couple_forms())::uuid[]));
+        -- Both columns of the key: by the second alone the whole index would be read.
+        or (organization_id = any ((select app.couple_organizations())::uuid[])
+            and id = any ((select app.couple_forms())::uuid[])));
 create policy read on public.forms for select to authenticated
     using ((select auth.uid()) is not null);
 create policy add on public.forms for insert to authenticated
@@ -199,7 +201,8 @@ alter table public.form_fields enable row level security;
 alter table public.form_fields force row level security;
 create policy tenant on public.form_fields as restrictive to anon, authenticated
     using (organization_id = any ((select app.my_organizations())::uuid[])
-        or form_id = any ((select app.couple_forms())::uuid[]));
+        or (organization_id = any ((select app.couple_organizations())::uuid[])
+            and form_id = any ((select app.couple_forms())::uuid[])));
 create policy read on public.form_fields for select to authenticated
     using ((select auth.uid()) is not null);
 create policy add on public.form_fields for insert to authenticated
