@@ -323,6 +323,13 @@ class DataLossRefused(WedsyncError):
     exit_code = 3
 
 
+class BaselineRefused(WedsyncError):
+    """A database is not what the migrations make, and nobody has accepted that; nothing was recorded."""
+
+    code = "WS533"
+    exit_code = 3
+
+
 class DemoRefused(WedsyncError):
     """The demo season cannot go into this database."""
 

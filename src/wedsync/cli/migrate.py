@@ -187,6 +187,39 @@ def register(main: click.Group) -> None:
             as_json=as_json,
         )
 
+    @_directory
+    @click.option("--accept-differences", is_flag=True, help="Also if the database is not what the files make.")
+    @click.option("--reason", metavar="TEXT", help="Why the differences are right; it is recorded.")
+    @click.option("--yes", is_flag=True, help="Record it; without it this is asked.")
+    async def baseline(
+        *,
+        home_path: str | None,
+        as_json: bool,
+        directory: Path | None,
+        accept_differences: bool,
+        reason: str | None,
+        yes: bool,
+    ) -> Exit:
+        """Take a database that has the schema already under the ledger's care.
+
+        The files are run in an empty shadow database and its catalogue is compared with the database's. Every
+        difference is listed; with any, nothing is recorded (exit code 3) unless it is accepted with a reason.
+
+        \b
+        Example: wedsync migrate baseline --yes
+        """
+        from wedsync.cli.adopt import adopt
+        from wedsync.migrations import SHIPPED
+
+        return await adopt(
+            open_platform(home_path),
+            directory=directory or SHIPPED,
+            accept_differences=accept_differences,
+            reason=reason,
+            yes=yes,
+            as_json=as_json,
+        )
+
     @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
     @_directory
     @click.option("--database", is_flag=True, help="Look at the live database's catalogue instead of files.")
@@ -256,6 +289,7 @@ def register(main: click.Group) -> None:
     command(migrate, "plan")(plan)
     command(migrate, "up", interrupted="files that were applied stay; of the one under way nothing was kept")(up)
     command(migrate, "down", interrupted="what was undone stays so; of the one under way nothing was")(down)
+    command(migrate, "baseline", interrupted="nothing was recorded")(baseline)
     command(migrate, "lint")(lint)
     command(migrate, "new")(new)
     migrate_repair.register(migrate)

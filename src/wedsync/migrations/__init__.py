@@ -1,6 +1,7 @@
 """Order, apply and verify changes of the schema."""
 
 from wedsync.migrations.adhoc import TextRun, run_text
+from wedsync.migrations.baseline import BaselinePlan, baseline, plan_baseline, refuse_differences
 from wedsync.migrations.blockers import Patience
 from wedsync.migrations.down import DownPlan, DownRun, MigrationUndone, down, plan_down, refuse_loss
 from wedsync.migrations.dry_run import LEDGER, DryRun, FileTried, StatementTried, dry_run
@@ -50,6 +51,7 @@ __all__ = [
     "LEDGER",
     "SHIPPED",
     "Applied",
+    "BaselinePlan",
     "CatalogueObject",
     "Conditions",
     "Difference",
@@ -89,6 +91,7 @@ __all__ = [
     "Touched",
     "accept",
     "applied_now",
+    "baseline",
     "chain_anew",
     "compare",
     "content_problems",
@@ -102,11 +105,13 @@ __all__ = [
     "migrating",
     "new_migration",
     "order_files",
+    "plan_baseline",
     "plan_down",
     "read_files",
     "read_fingerprint",
     "read_ledger",
     "refuse",
+    "refuse_differences",
     "refuse_loss",
     "restore_file",
     "run_text",

@@ -7,7 +7,7 @@ tablespaces, settings of databases) is not in it, nor what an extension brought 
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -75,7 +75,7 @@ class Difference:
         if self.after is None:
             return f"{self.subject} is gone"
         parts = (
-            f"{fact} was {_words(self.before.get(fact))}, is {_words(self.after.get(fact))}"
+            f"{fact} was {fact_words(self.before.get(fact))}, is {fact_words(self.after.get(fact))}"
             for fact in sorted(self.before.keys() | self.after.keys())
         )
         return f"{self.subject}: {'; '.join(parts)}"
@@ -155,13 +155,9 @@ def _is_part(
     return found.relation is not None and found.relation != found.name and found.relation in whole
 
 
-def _words(value: object) -> str:
+def fact_words(value: object) -> str:
+    """A fact, cut to what fits a line."""
     if value is None:
         return "nothing"
     text = " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).split())
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-
-
-def sentences(found: Sequence[Difference]) -> list[str]:
-    """The differences in lines."""
-    return [it.sentence() for it in found]
