@@ -16,6 +16,7 @@ from wedsync import errors
 from wedsync.cli import main
 from wedsync.config import Config, Home, format_value, load_config
 from wedsync.config import model as config_model
+from wedsync.migrations.lint import CATALOGUE_RULES, NOT_FOLLOWED, RULES, Rule, Source
 
 _GROUPS = {
     "0": "Any folder",
@@ -126,7 +127,38 @@ def errors_page() -> str:
     return "\n".join(parts)
 
 
-PAGES = {"settings.md": settings_page, "commands.md": commands_page, "errors.md": errors_page}
+def lint_page() -> str:
+    """Every rule of lint: ours, squawk's, those of the catalogue, and squawk's that are not followed."""
+    own = [_rule(rule) for rule in RULES if rule.source is Source.WEDSYNC]
+    squawk = [_rule(rule) for rule in RULES if rule.source is Source.SQUAWK]
+    catalogue = [f"| `{rule.name}` | {rule.level.value} | {_cell(rule.hint)} |" for rule in CATALOGUE_RULES]
+    others = [f"| `{name}` | {_cell(why)} |" for name, why in NOT_FOLLOWED.items()]
+    return (
+        f"# Lint\n\n{_MADE}"
+        "`wedsync migrate lint` judges files; an error means exit code 3, a warning does with `--strict` only. Where\n"
+        "a finding is right as it is, on the line before the statement: `-- lint: allow RULE because REASON`.\n\n"
+        "## Our rules\n\n" + "\n".join(own) + "\n## Rules of squawk\n\n" + "\n".join(squawk) + "\n"
+        "## Rules of squawk that are not followed\n\n| rule | why |\n| --- | --- |\n" + "\n".join(others) + "\n\n"
+        "## Questions to a database\n\nAsked by `wedsync migrate lint --database`.\n\n"
+        "| rule | level | what to do |\n| --- | --- | --- |\n" + "\n".join(catalogue) + "\n"
+    )
+
+
+def _rule(rule: Rule) -> str:
+    about = textwrap.fill(rule.about, 110, break_on_hyphens=False)
+    return f"### {rule.name}\n\n*{rule.level.value}.* {about}\n\nInstead: {rule.hint}\n"
+
+
+def _cell(words: str) -> str:
+    return words.replace("|", "\\|")
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "commands.md": commands_page,
+    "errors.md": errors_page,
+    "lint.md": lint_page,
+}
 
 
 def write_all(directory: Path) -> None:
