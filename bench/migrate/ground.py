@@ -68,10 +68,11 @@ class Ground:
         asyncio.run(platform.server.start(archive_command="/bin/true pgbackrest", deadline=_START))
 
     def server_cpu_s(self) -> float:
-        """Processor seconds of the server and of all its sessions that have ended."""
-        pid = self.platform.server.postmaster_pid()
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        """Processor seconds of the server: its main process, those that run below it, and those that ended."""
+        postmaster = self.platform.server.postmaster_pid()
+        below = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        ticks = sum(_ticks(postmaster)) + sum(sum(_ticks(pid)[:2]) for pid in below)
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
         """Stop the server."""
@@ -95,3 +96,12 @@ class Ground:
             ).fetchone()
         assert row is not None
         return int(row[0])
+
+
+def _ticks(pid: int | str | None) -> list[int]:
+    """Of a process, the user's and the system's, then of its children that ended (proc(5)); none if it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [int(field) for field in fields[11:15]]
