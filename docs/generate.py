@@ -1,4 +1,4 @@
-"""Write docs/reference/ from the code: settings, commands, errors. A test holds the pages against it.
+"""Write docs/reference/ from the code: settings, commands, errors, lint, SQL. A test holds the pages against it.
 
 Run: .venv/bin/python docs/generate.py
 """
@@ -11,11 +11,15 @@ from pathlib import Path
 
 import click
 import msgspec
+from pglast import ast as sql_ast
+from pglast.enums import AlterTableType, ObjectType
+from pglast.stream import RawStream
 
 from wedsync import errors
 from wedsync.cli import main
 from wedsync.config import Config, Home, format_value, load_config
 from wedsync.config import model as config_model
+from wedsync.migrations import SHIPPED, read_files
 from wedsync.migrations.lint import CATALOGUE_RULES, NOT_FOLLOWED, RULES, Rule, Source
 
 _GROUPS = {
@@ -135,8 +139,9 @@ def lint_page() -> str:
     others = [f"| `{name}` | {_cell(why)} |" for name, why in NOT_FOLLOWED.items()]
     return (
         f"# Lint\n\n{_MADE}"
-        "`wedsync migrate lint` judges files; an error means exit code 3, a warning does with `--strict` only. Where\n"
-        "a finding is right as it is, on the line before the statement: `-- lint: allow RULE because REASON`.\n\n"
+        "`wedsync migrate lint` judges files; an error means exit code 3, a warning does with `--strict` only. "
+        "Where\na finding is right as it is, on the line before the statement: "
+        "`-- lint: allow RULE because REASON`.\n\n"
         "## Our rules\n\n" + "\n".join(own) + "\n## Rules of squawk\n\n" + "\n".join(squawk) + "\n"
         "## Rules of squawk that are not followed\n\n| rule | why |\n| --- | --- |\n" + "\n".join(others) + "\n\n"
         "## Questions to a database\n\nAsked by `wedsync migrate lint --database`.\n\n"
@@ -153,11 +158,54 @@ def _cell(words: str) -> str:
     return words.replace("|", "\\|")
 
 
+def sql_page() -> str:
+    """Tables with their columns, and functions, as the migrations comment on them."""
+    tables: dict[str, dict[str, str]] = {}
+    comments: dict[str, str] = {}
+    functions: dict[str, str] = {}
+    for file in read_files(SHIPPED).files:
+        for statement in file.statements:
+            match statement.node:
+                case sql_ast.CreateStmt() as made if not made.partbound:
+                    columns = [part for part in made.tableElts or () if isinstance(part, sql_ast.ColumnDef)]
+                    name = f"{made.relation.schemaname}.{made.relation.relname}"
+                    tables[name] = {column.colname: RawStream()(column.typeName) for column in columns}
+                case sql_ast.AlterTableStmt() as changed:
+                    name = f"{changed.relation.schemaname}.{changed.relation.relname}"
+                    for command in changed.cmds:
+                        if command.subtype == AlterTableType.AT_AddColumn:
+                            tables[name][command.def_.colname] = RawStream()(command.def_.typeName)
+                case sql_ast.CommentStmt(objtype=ObjectType.OBJECT_FUNCTION) as said:
+                    functions[RawStream()(said.object).replace(" (", "(")] = said.comment
+                case sql_ast.CommentStmt(objtype=ObjectType.OBJECT_TABLE | ObjectType.OBJECT_COLUMN) as said:
+                    comments[".".join(part.sval for part in said.object)] = said.comment
+                case _:
+                    pass
+    parts = [
+        f"# SQL objects\n\n{_MADE}"
+        "What the migrations make, in their own comments. Who may read and write what: explanation/tenancy.md.\n",
+        "## Tables\n",
+    ]
+    for table, columns in sorted(tables.items()):
+        rows = [
+            f"| `{name}` | {_cell(kind)} | {_cell(comments.get(f'{table}.{name}', ''))} |"
+            for name, kind in columns.items()
+        ]
+        about = comments.get(table, "")
+        parts.append(
+            f"### {table}\n\n{about}\n\n| column | type | |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
+        )
+    rows = [f"| `{_cell(name)}` | {_cell(about)} |" for name, about in sorted(functions.items())]
+    parts.append("## Functions\n\n| function | |\n| --- | --- |\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
 PAGES = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "errors.md": errors_page,
     "lint.md": lint_page,
+    "sql.md": sql_page,
 }
 
 
