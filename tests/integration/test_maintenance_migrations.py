@@ -78,6 +78,7 @@ alter table public.seats force row level security;
 create policy tenant on public.seats as restrictive to anon, authenticated
     using (couple_id = any ((select app.my_couples())::uuid[]));
 create policy service on public.seats to service_role using (true) with check (true);
+select audit.watch('public.seats');
 """
 
 

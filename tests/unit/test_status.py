@@ -28,6 +28,7 @@ from support.status_values import (
 from wedsync.monitoring import (
     Disk,
     Facts,
+    Jobs,
     Part,
     Recovery,
     RecoveryWindow,
@@ -347,3 +348,29 @@ def test_the_json_of_an_unknown_home_has_the_same_keys() -> None:
     assert said["last_backup_at"] is None
     assert said["recovery_window"] == {"from": None, "to": None}
     assert said["open_alerts"] == len(said["issues"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("jobs", "code", "words"),
+    [
+        (Jobs(failed=1, last_failed=17), "jobs_failed", "1 maintenance job failed"),
+        (Jobs(waiting=2, due_since=NOW - timedelta(minutes=11)), "jobs_waiting", "2 maintenance jobs wait"),
+    ],
+)
+def test_maintenance_that_failed_or_waits_is_said(jobs: Jobs, code: str, words: str) -> None:
+    verdict = judge(with_database(jobs=jobs), NOW)
+    assert [(issue.code, issue.severity) for issue in verdict.issues] == [(code, State.WARNING)]
+    assert verdict.issues[0].words.startswith(words)
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        Jobs(),
+        Jobs(waiting=2, due_since=NOW - timedelta(minutes=9)),
+        Jobs(waiting=2, running=1, due_since=NOW - HOUR),  # a long one is being done
+        Jobs(waiting=1),  # put off
+    ],
+)
+def test_maintenance_in_its_course_is_no_issue(jobs: Jobs) -> None:
+    assert judge(with_database(jobs=jobs), NOW).state is State.HEALTHY

@@ -140,9 +140,9 @@ class JobService:
         try:
             result = await self._do(connection, job)
         except _REFUSALS as error:
-            return Outcome(state=JobState.REFUSED, error=error.in_one_line())
+            return Outcome(state=JobState.REFUSED, error=_in_one_line(error.in_one_line()))
         except WedsyncError as error:
-            return after_failure(job, error.in_one_line(), sqlstate="")
+            return after_failure(job, _in_one_line(error.in_one_line()), sqlstate="")
         except DatabaseError as error:
             if connection.closed or connection.broken:
                 raise  # nothing can be written down now: the job is found again, running without a worker
@@ -150,7 +150,7 @@ class JobService:
         return Outcome(state=JobState.DONE, result={**result, "took_s": round(monotonic() - began, 3)})
 
     async def _judged(self, connection: AsyncConnection[TupleRow], job: Job, error: DatabaseError) -> Outcome:
-        outcome = after_failure(job, " ".join(str(error).split()), sqlstate=error.sqlstate)
+        outcome = after_failure(job, _in_one_line(str(error)), sqlstate=error.sqlstate)
         if outcome.state is JobState.QUEUED and await _answer(connection, "identical_job_waits", {"id": job.id}):
             return Outcome(state=JobState.FAILED, error=f"{outcome.error}; an identical job waits already")
         return outcome
@@ -250,6 +250,10 @@ async def _names(connection: AsyncConnection[TupleRow], name: str, job: Job) -> 
 async def _answer(connection: AsyncConnection[TupleRow], name: str, values: Mapping[str, object]) -> bool:
     row = await (await connection.execute(_sql(name), values)).fetchone()
     return row is not None and bool(row[0])
+
+
+def _in_one_line(words: str) -> str:
+    return " ".join(words.split())
 
 
 def _sql(name: str) -> bytes:

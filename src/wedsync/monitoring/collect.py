@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import DictRow, TupleRow, dict_row
+from psycopg.rows import DictRow, TupleRow, class_row, dict_row
 
 from wedsync.clock import Clock
 from wedsync.config import Config, Home, Profile, RepositoryKind
@@ -25,6 +25,7 @@ from wedsync.monitoring.facts import (
     Database,
     Disk,
     Facts,
+    Jobs,
     Part,
     ProcessEvent,
     Records,
@@ -154,6 +155,11 @@ async def _answers(connection: AsyncConnection[TupleRow], found: Database) -> As
             row = await cursor.fetchone() or {}
         found = replace(found, **({"archiver": _archiver(row)} if name == "archiver_facts" else row))
         yield found
+    has_jobs = await (await connection.execute(statements("monitoring")["has_jobs"])).fetchone()
+    if has_jobs is not None and has_jobs[0]:
+        async with connection.cursor(row_factory=class_row(Jobs)) as cursor:
+            await cursor.execute(statements("monitoring")["job_facts"])
+            yield replace(found, jobs=await cursor.fetchone())
 
 
 def _archiver(row: DictRow) -> Archiver:

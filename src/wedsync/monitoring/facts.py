@@ -42,6 +42,20 @@ class Archiver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Jobs:
+    """The queue of maintenance work."""
+
+    waiting: int = 0
+    running: int = 0
+    due_since: datetime | None = None
+    """Since when the oldest waiting job could have been begun."""
+    failed: int = 0
+    """In the last day."""
+    last_failed: int | None = None
+    """Id of the newest of those."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """What the server answers, or why it does not."""
 
@@ -59,6 +73,8 @@ class Database:
     connections_used: int | None = None
     connections_max: int | None = None
     archiver: Archiver | None = None
+    jobs: Jobs | None = None
+    """`None` in a database without our schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ SLOWEST_ANSWER = timedelta(milliseconds=100)
 RESTARTS_COUNT_FOR = timedelta(hours=1)
 LOOP_WITHIN = timedelta(minutes=10)
 LOOP_FAILURES = 3
+JOBS_WAIT_AT_MOST = timedelta(minutes=10)
 CERTIFICATE_WARNING = timedelta(days=21)
 CERTIFICATE_CRITICAL = timedelta(days=3)
 
@@ -191,6 +192,28 @@ def _not_running(name: str, facts: Facts) -> Issue:
         since=down_since(name, facts.records),
         next_step="run bin/up",
     )
+
+
+def job_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
+    """Maintenance that failed, or that nobody does."""
+    jobs = facts.database.jobs if facts.database else None
+    if jobs is None:
+        return
+    if jobs.failed:
+        yield Issue(
+            severity=State.WARNING,
+            code="jobs_failed",
+            words=f"{jobs.failed} maintenance {'job' if jobs.failed == 1 else 'jobs'} failed in the last day",
+            next_step=f"select get_job({jobs.last_failed}) tells why",
+        )
+    if jobs.due_since is not None and not jobs.running and now - jobs.due_since > JOBS_WAIT_AT_MOST:
+        yield Issue(
+            severity=State.WARNING,
+            code="jobs_waiting",
+            words=f"{jobs.waiting} maintenance {'job waits' if jobs.waiting == 1 else 'jobs wait'} in vain",
+            since=jobs.due_since,
+            next_step="read the log of keeper in the home's directory log",
+        )
 
 
 def disk_issues(facts: Facts, _: datetime) -> Iterator[Issue]:

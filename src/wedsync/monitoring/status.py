@@ -20,6 +20,7 @@ from wedsync.monitoring.server_rules import (
     certificate_issues,
     database_issues,
     disk_issues,
+    job_issues,
     process_issues,
     recovery_issues,
     unknown_issues,
@@ -38,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     run_issues,
     disk_issues,
     process_issues,
+    job_issues,
     certificate_issues,
     unknown_issues,
 )

@@ -19,3 +19,16 @@ select current_setting('archive_mode') in ('on', 'always')
        failed_count::int as failures,
        (select count(*) from pg_catalog.pg_ls_archive_statusdir() where name ~ '\.ready$')::int as waiting_segments
   from pg_catalog.pg_stat_archiver;
+
+-- name: has_jobs
+select to_regclass('ops.jobs') is not null;
+
+-- name: job_facts
+-- The queue of maintenance work, and the newest failure of the last day.
+select count(*) filter (where state = 'queued')::int as waiting,
+       count(*) filter (where state = 'running')::int as running,
+       min(not_before) filter (where state = 'queued' and not_before <= clock_timestamp()) as due_since,
+       count(*) filter (where state = 'failed' and finished_at > now() - interval '1 day')::int as failed,
+       max(id) filter (where state = 'failed' and finished_at > now() - interval '1 day') as last_failed
+  from ops.jobs
+ where state in ('queued', 'running') or finished_at > now() - interval '1 day';
