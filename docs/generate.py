@@ -183,8 +183,8 @@ def sql_page() -> str:
                     pass
     parts = [
         f"# SQL objects\n\n{_MADE}"
-        "What the migrations make, in their own comments. Who may read and write what: explanation/tenancy.md; what\n"
-        "the functions for administrators measure, and what queued work is: explanation/sql-functions.md.\n",
+        "What the migrations make, in their own comments. Who may read and write what: explanation/tenancy.md;\n"
+        "what functions for administrators measure, and what queued work is: explanation/sql-functions.md.\n",
         "## Tables\n",
     ]
     for table, columns in sorted(tables.items()):
