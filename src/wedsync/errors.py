@@ -1,8 +1,8 @@
 """What can go wrong, each with a fixed code, what was seen and what to do next.
 
 The codes are grouped by the folder that raises them: WS1xx configuration and set-up, WS2xx cluster and
-database, WS3xx backup, WS4xx recovery, WS5xx migrations, WS6xx demo and tenants. Each code has its own heading in
-`docs/reference/errors.md`, which is generated from these classes.
+database, WS3xx backup, WS4xx recovery, WS5xx migrations, WS6xx demo and tenants, WS8xx HTTP. Each code has its
+own heading in `docs/reference/errors.md`, which is generated from these classes.
 """
 
 from typing import ClassVar
@@ -370,3 +370,31 @@ class ExportFailed(WedsyncError):
     """An export could not be written; nothing of it is left."""
 
     code = "WS634"
+
+
+class NotSignedIn(WedsyncError):
+    """A call over HTTP has no token, or one that does not hold."""
+
+    code = "WS801"
+
+
+class NotAdministrator(WedsyncError):
+    """The token of a call over HTTP is not an administrator's."""
+
+    code = "WS802"
+
+
+class TooManyCalls(WedsyncError):
+    """A sensitive call was made more often than is allowed."""
+
+    code = "WS803"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message, hint=f"come again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class TooLarge(WedsyncError):
+    """The body of a call over HTTP is larger than anything it may hold."""
+
+    code = "WS804"

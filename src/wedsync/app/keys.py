@@ -8,7 +8,7 @@ from wedsync.cluster import Secrets
 
 _ISSUED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 _EXPIRES_AT = datetime(2046, 1, 1, tzinfo=UTC)
-_SIGNING_KEY = "jwt_secret"
+SIGNING_KEY = "jwt_secret"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Keys:
 
 def ensure_keys(secrets: Secrets) -> None:
     """Make the signing key and the two API keys if they are not there."""
-    signing_key = secrets.get_or_create(_SIGNING_KEY)
+    signing_key = secrets.get_or_create(SIGNING_KEY)
     for role in ("anon", "service_role"):
         secrets.get_or_create(f"{role}_key", make=lambda role=role: _signed(role, signing_key))
 

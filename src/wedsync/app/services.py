@@ -11,8 +11,10 @@ from datetime import timedelta
 from time import monotonic
 from typing import ClassVar
 
+from wedsync.app.keys import SIGNING_KEY
 from wedsync.app.opening import setup_lock
 from wedsync.app.platform import Platform
+from wedsync.app.problems import as_problem
 from wedsync.app.queued_change import QueuedChange
 from wedsync.app.running import running_pid, service_lock
 from wedsync.app.view import StatusReader
@@ -56,11 +58,26 @@ async def renew_certificate_daily(platform: Platform) -> None:
 
 async def run_gateway(platform: Platform) -> None:
     """The HTTP side, until cancelled."""
-    from wedsync.web import gateway_app, serve  # noqa: PLC0415 - no other process needs the web framework
+    from wedsync.api import Callers, MigrateEndpoint, operations_api  # noqa: PLC0415 - no other process needs
+    from wedsync.app.schema_changes import HomeSchema  # noqa: PLC0415 - the web framework
+    from wedsync.web import gateway_app, serve  # noqa: PLC0415
 
     with service_lock(platform, "gateway"):
         reader = StatusReader(platform)
-        app = gateway_app(view=reader.view, ready=reader.ready, state=platform.state, clock=platform.clock)
+        migrate = MigrateEndpoint(
+            HomeSchema(platform),
+            callers=Callers(platform.secrets.get_or_create(SIGNING_KEY)),
+            state=platform.state,
+            clock=platform.clock,
+            as_problem=as_problem,
+        )
+        app = gateway_app(
+            view=reader.view,
+            ready=reader.ready,
+            state=platform.state,
+            clock=platform.clock,
+            api=operations_api(migrate=migrate),
+        )
         await serve(app, platform.config.gateway.host, platform.config.gateway.port)
 
 

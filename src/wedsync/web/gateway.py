@@ -37,9 +37,18 @@ _LONGEST_FORM_BYTES = 4096
 
 
 def gateway_app(
-    *, view: View, ready: Ready, state: StateStore, clock: Clock, hosts: Sequence[str] = ()
+    *,
+    view: View,
+    ready: Ready,
+    state: StateStore,
+    clock: Clock,
+    api: ASGIApp | None = None,
+    hosts: Sequence[str] = (),
 ) -> ASGIApp:
-    """The gateway's application: `/healthz`, `/readyz`, `/admin`; `hosts` are further names it is reached by."""
+    """The gateway's application: `/healthz`, `/readyz`, `/admin`, and `/api` where there is one.
+
+    `hosts` are further names it is reached by.
+    """
     console = Console(view=view, sessions=Sessions(state, clock))
     app = Starlette(
         routes=[
@@ -50,6 +59,7 @@ def gateway_app(
             Route("/admin/sign-in", console.offer_sign_in),
             Route("/admin/sign-in", console.sign_in, methods=["POST"]),
             Route("/admin/sign-out", console.sign_out, methods=["POST"]),
+            *([Mount("/api", api)] if api is not None else []),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ],
         exception_handlers={HTTPException: console.refuse, Exception: console.fail},
