@@ -178,10 +178,11 @@ BODIES = [
 
 @pytest.mark.parametrize("body", BODIES)
 async def test_a_body_that_says_something_else_runs_nothing(
-    client: httpx.AsyncClient, schema: FakeSchema, body: bytes
+    client: httpx.AsyncClient, schema: FakeSchema, state: StateStore, body: bytes
 ) -> None:
     answer = await client.post(URL, content=body, headers=bearer())
     assert answer.status_code == 400
+    assert [action for _, action, _ in actions(state)] == ["api migrate refused"]
     assert "dry_run" in answer.json()["errors"][0]["hint"]
     assert schema.asked == []
 

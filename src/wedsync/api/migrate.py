@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -16,7 +16,6 @@ from wedsync.errors import UsageProblem, WedsyncError
 from wedsync.state import StateStore, record_action
 
 AsProblem = Callable[[Exception], WedsyncError | None]
-Order = TypeVar("Order", bound=msgspec.Struct)
 
 
 class MigrateOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,13 +71,9 @@ class MigrateEndpoint:
         dry_run = False
         try:
             self._callers.require_administrator(request.headers.get("authorization"))
-            self._limit.take()
-            if request.method == "PUT":
-                done = await self._repair(request)
-            else:
-                order = await _checked(request, MigrateOrder)
-                dry_run = order.dry_run
-                done = await self._migrate(request, order)
+            order = await self._order(request)
+            dry_run = isinstance(order, MigrateOrder) and order.dry_run
+            done = await self._carry_out(request, order)
         except Exception as error:
             problem = error if isinstance(error, WedsyncError) else self._as_problem(error)
             if problem is None:
@@ -86,16 +81,25 @@ class MigrateEndpoint:
             return self._answer([problem], dry_run=dry_run, migrations=())
         return self._answer([], dry_run=dry_run, migrations=done.migrations, more=done.more)
 
-    async def _migrate(self, request: Request, order: MigrateOrder) -> Changed:
-        self._record(request, "api migrate", dry_run=order.dry_run, override=order.override)
-        if order.dry_run:
-            return await self._changes.try_in_shadow()
-        return await self._changes.apply(by=_who(request), override=order.override)
+    async def _order(self, request: Request) -> MigrateOrder | RepairOrder:
+        """What an administrator asks for; a call that is refused here is recorded too."""
+        try:
+            self._limit.take()
+            return await _checked(request, RepairOrder if request.method == "PUT" else MigrateOrder)
+        except WedsyncError as error:
+            self._record(request, "api migrate refused", method=request.method, refused=error.in_one_line())
+            raise
 
-    async def _repair(self, request: Request) -> Changed:
-        order = await _checked(request, RepairOrder)
-        self._record(request, "api migrate repair", id=order.id, reason=order.reason)
-        return await self._changes.accept(order.id, by=_who(request), reason=order.reason)
+    async def _carry_out(self, request: Request, order: MigrateOrder | RepairOrder) -> Changed:
+        match order:
+            case RepairOrder():
+                self._record(request, "api migrate repair", id=order.id, reason=order.reason)
+                return await self._changes.accept(order.id, by=_who(request), reason=order.reason)
+            case MigrateOrder():
+                self._record(request, "api migrate", dry_run=order.dry_run, override=order.override)
+                if order.dry_run:
+                    return await self._changes.try_in_shadow()
+                return await self._changes.apply(by=_who(request), override=order.override)
 
     def _record(self, request: Request, action: str, **detail: object) -> None:
         record_action(self._state, at=self._clock.now(), operator=_who(request), action=action, detail=detail)
@@ -121,7 +125,7 @@ class MigrateEndpoint:
         return json_answer(content, status=status_of(errors[0]), headers=headers_of(errors[0]))
 
 
-async def _checked(request: Request, kind: type[Order]) -> Order:
+async def _checked(request: Request, kind: type[MigrateOrder] | type[RepairOrder]) -> MigrateOrder | RepairOrder:
     try:
         return await body_of(request, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
