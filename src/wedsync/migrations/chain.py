@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from wedsync.migrations.history import LedgerRow
 from wedsync.migrations.problems import Problem, ProblemKind
@@ -29,6 +30,7 @@ class Head:
     """Of the head itself."""
 
 
+@cache
 def key_id(key: bytes) -> str:
     """A name for a key that tells nothing about it."""
     return hmac.digest(key, b"which key", "sha256").hex()[:12]

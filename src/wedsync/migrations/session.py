@@ -1,10 +1,13 @@
 """One connection that migrates: what it sends, and the ledger it appends to."""
 
+import select
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from hashlib import sha256
+from time import monotonic
 from typing import Self
 
 from psycopg import AsyncClientCursor, AsyncConnection, generators
@@ -21,6 +24,9 @@ from wedsync.sql import statements
 
 LOCK_TIMEOUT = timedelta(milliseconds=100)
 """How long a statement waits for a table, and readers behind it, before it steps aside and tries again."""
+
+_AT_ONCE_S = 0.003
+"""So long a message is waited for on the spot, before other tasks get their turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +90,11 @@ class Session:
         await made.send(made.settings())
         return made
 
+    @cached_property
+    def end_of_file(self) -> str:
+        """The statements after a file's own: what it set for itself ends with it, and the moment is told."""
+        return f"{self.bound('end_of_file')}{self.settings()}"
+
     def settings(self, *, lock_timeout: timedelta | None = None) -> str:
         """The statement that makes this run's settings."""
         waits = self.lock_timeout if lock_timeout is None else lock_timeout
@@ -99,8 +110,15 @@ class Session:
         `execute` does not let one count the results, and an error without a position is that of the
         statement after those that ended well. Raises `psycopg.OperationalError` when the connection is lost.
         """
-        self.connection.pgconn.send_query(text.encode())
-        return await self.connection.wait(generators.execute(self.connection.pgconn))
+        pgconn = self.connection.pgconn
+        pgconn.send_query(text.encode())
+        # Most files take a millisecond or two: the event loop would cost as much again.
+        waiting = select.poll()
+        waiting.register(pgconn.socket, select.POLLIN)
+        until = monotonic() + _AT_ONCE_S
+        while pgconn.is_busy() and waiting.poll(max(0.0, until - monotonic()) * 1000):
+            pgconn.consume_input()
+        return await self.connection.wait(generators.execute(pgconn))
 
     @property
     def transaction_status(self) -> TransactionStatus:
@@ -138,25 +156,26 @@ class Session:
         return row if self.key is None else chained(row, after=self.head.last_mac, key=self.key)
 
     def insertion(self, row: LedgerRow, *, text: str) -> str:
-        """The statements that append `row`; `self.head` is the caller's to move once they ran."""
-        head = head_after(row, self.key)
+        """The statement that appends `row`; the head follows with `head_at`."""
         return self.bound(
             "append",
             **{name: getattr(row, name) for name in ("seq", "number", "name", "checksum", "raw_checksum")},
             **{name: getattr(row, name) for name in ("applied_at", "took_ms", "by", "reason", "detail", "mac")},
             kind=str(row.kind),
             text=text,
-            last_mac=head.last_mac,
-            key_id=head.key_id,
-            head_mac=head.mac,
         )
+
+    def head_at(self, row: LedgerRow) -> str:
+        """The statement that makes `row` the last one; once for several, since each leaves a dead row behind."""
+        head = head_after(row, self.key)
+        return self.bound("move_head", seq=head.seq, last_mac=head.last_mac, key_id=head.key_id, head_mac=head.mac)
 
     async def append(self, entry: Entry) -> LedgerRow:
         """Append to the ledger; inside `transaction()`, together with what the row tells of."""
         now = await (await self.connection.execute("select clock_timestamp()")).fetchone()
         assert now is not None  # noqa: S101 - a select without a table gives one row
         row = self.row_for(entry, at=now[0])
-        await self.connection.execute(self.insertion(row, text=entry.text).encode())
+        await self.connection.execute(f"{self.insertion(row, text=entry.text)}{self.head_at(row)}".encode())
         self.head = head_after(row, self.key)
         return row
 

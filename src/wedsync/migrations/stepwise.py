@@ -75,7 +75,7 @@ async def run_steps(session: Session, file: MigrationFile, direction: Direction,
         raise connection_lost(file, error, kept="steps that ran are recorded, and not run twice") from error
     finally:
         if not session.connection.closed and not session.connection.broken:
-            await session.send(f"{session.bound('end_of_file')}{session.settings()}")
+            await session.send(session.end_of_file)
 
 
 async def read_steps(session: Session, file: MigrationFile, direction: Direction) -> dict[int, StepRecord]:

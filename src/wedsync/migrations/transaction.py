@@ -52,11 +52,10 @@ async def _try(
         for number, file in enumerate(files):
             begins(file)
             rows.append(await _run(session, file, how, begin=number == 0, alone=len(files) == 1))
-            last = number + 1 == len(files)
-            ending = session.bound("commit" if flush else "commit_later") if last else ""
-            text = session.insertion(rows[-1], text=file.text)
-            await _checked(session, file, f"{text}\n{ending}")
             session.head = head_after(rows[-1], session.key)
+        inserted = [session.insertion(row, text=file.text) for row, file in zip(rows, files, strict=True)]
+        ending = [session.head_at(rows[-1]), session.bound("commit" if flush else "commit_later")]
+        await _checked(session, file, "\n".join([*inserted, *ending]))
     except psycopg.OperationalError as error:
         session.head = before
         raise connection_lost(file, error) from error
@@ -70,7 +69,7 @@ async def _run(session: Session, file: MigrationFile, how: Applying, *, begin: b
     """Run a file's statements and take back what it set for itself; the row that tells of it."""
     prefix = _BEGIN if begin else ""
     started = monotonic()
-    results = await session.send(f"{prefix}{file.text};\n{session.bound('end_of_file')}{session.settings()}")
+    results = await session.send(f"{prefix}{file.text};\n{session.end_of_file}")
     took_ms = round((monotonic() - started) * 1000)
     failure = first_error(results)
     if failure is not None:

@@ -102,6 +102,8 @@ insert into ops.migrations
     (seq, kind, id, name, checksum, raw_checksum, applied_at, took_ms, by, text, reason, detail, mac)
 values (%(seq)s, %(kind)s, %(number)s, %(name)s, %(checksum)s, %(raw_checksum)s, %(applied_at)s, %(took_ms)s,
         %(by)s, %(text)s, %(reason)s, %(detail)s, %(mac)s);
+
+-- name: move_head
 insert into ops.migration_head (seq, last_mac, key_id, mac)
 values (%(seq)s, %(last_mac)s, %(key_id)s, %(head_mac)s)
 on conflict (only_one) do update
