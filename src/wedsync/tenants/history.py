@@ -53,7 +53,7 @@ class Change:
                     ", ".join(
                         f"{name}: {_short(old.get(name))} → {_short(value)}"
                         for name, value in new.items()
-                        if name not in {"updated_at", "version"}
+                        if value != old.get(name) and name not in {"updated_at", "version"}
                     )
                     or "nothing but its time"
                 )

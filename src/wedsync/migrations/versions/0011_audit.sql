@@ -14,7 +14,7 @@ create table audit.record_version (
     changed_at timestamptz not null,
     transaction_id xid8 not null,
     table_name text not null,
-    operation text not null check (operation in ('insert', 'update', 'delete')),
+    operation text not null,
     statement text not null,
     couple_id uuid,
     organization_id uuid,
@@ -45,7 +45,7 @@ comment on column audit.record_version.forwarded_for is
     'The client behind the gateway: setting request.forwarded_for.';
 comment on column audit.record_version.request_id is 'The request at the gateway: setting request.id.';
 comment on column audit.record_version.old_row is 'The whole row before; secret columns are left out.';
-comment on column audit.record_version.new_row is 'After an insert the whole row, after an update what differs.';
+comment on column audit.record_version.new_row is 'The whole row after; secret columns are left out.';
 comment on column audit.record_version.erasure_id is 'The erasure that took values away; the fact stays.';
 create index record_version_by_couple on audit.record_version (couple_id, changed_at) where couple_id is not null;
 create index record_version_by_organization on audit.record_version (organization_id, changed_at)
@@ -153,26 +153,25 @@ begin
                end,
                uid, in_force, session_user, program, address, forwarded, request,
                case when p.part = 1 then p.old end,
-               case when not p.moved then p.changed when p.part = 2 then p.new end
-          from (select m.*, case when m.part = 1 then m.old else m.new end as row
-                  from (select r.old, r.new, r.changed, r.moved,
-                               generate_series(1, case when r.moved then 2 else 1 end) as part
-                          from (select x.old, x.new, x.changed,
-                                       x.changed ?| (key || couple || organization) as moved
-                                  from (select o.old, n.new,
-                                               (select coalesce(jsonb_object_agg(c.key, c.value), '{}')
-                                                  from jsonb_each(n.new) as c
-                                                 where c.value is distinct from o.old -> c.key) as changed
-                                          from (select case when left_out is null then to_jsonb(t)
-                                                            else to_jsonb(t) - left_out end as old,
-                                                       row_number() over () as number
-                                                  from old_rows t) as o
-                                          join (select case when left_out is null then to_jsonb(t)
-                                                            else to_jsonb(t) - left_out end as new,
-                                                       row_number() over () as number
-                                                  from new_rows t) as n using (number)
-                                        offset 0) as x
-                                offset 0) as r) as m
+               case when not p.moved or p.part = 2 then p.new end
+          from (select m.*, case when m.moved and m.part = 1 then m.old else m.new end as row
+                  from (select x.*, generate_series(1, case when x.moved then 2 else 1 end) as part
+                          from (select o.old, n.new,
+                                       o.old -> k1 <> n.new -> k1
+                                       or o.old -> couple is distinct from n.new -> couple
+                                       or o.old -> organization is distinct from n.new -> organization
+                                       or k2 is not null and o.old -> k2 <> n.new -> k2
+                                       or k3 is not null and exists (
+                                           select from unnest(key) as k where o.old -> k <> n.new -> k) as moved
+                                  from (select case when left_out is null then to_jsonb(t)
+                                                    else to_jsonb(t) - left_out end as old,
+                                               row_number() over () as number
+                                          from old_rows t) as o
+                                  join (select case when left_out is null then to_jsonb(t)
+                                                    else to_jsonb(t) - left_out end as new,
+                                               row_number() over () as number
+                                          from new_rows t) as n using (number)
+                                offset 0) as x) as m
                 offset 0) as p;
     when 'TRUNCATE' then
         execute format(
