@@ -335,6 +335,31 @@ CASES = [
         "do $$ declare n text; begin foreach n in array array['b', 'c'] loop"
         " execute format('grant a to %I -- 100%%', n); end loop; end $$;",
     ),
+    Case(
+        "definer-without-search-path",
+        "alter function app.f() security definer;",
+        "alter function app.f(int) security definer set search_path = '';"
+        "create or replace function app.g() returns int language sql set search_path = '' as 'select 1';"
+        "alter function app.g() security definer; alter function app.h() security invoker;",
+    ),
+    Case(
+        "function-without-search-path",
+        "alter function app.f() reset search_path;",
+        "alter function app.f() set search_path = ''; alter function app.f() stable;",
+    ),
+    Case("function-without-search-path", "alter function app.f() set search_path to public;", "select 1;"),
+    Case("role-past-rls", "alter role anon bypassrls;", "alter role anon nobypassrls;"),
+    Case("role-past-rls", "create role boss superuser;", "create role clerk nologin;"),
+    Case("role-past-rls", "grant service_role to authenticated;", "grant a to clerk; revoke x from anon;"),
+    Case(
+        "view-without-security-invoker", "alter view v set (security_invoker = off);", "alter view v rename to w;"
+    ),
+    Case(
+        "view-without-security-invoker",
+        "alter view v reset (security_invoker);",
+        "alter view v set (check_option = local);",
+    ),
+    Case("syntax-error", "select 1 from only (public.guests) tablesample bernoulli (1);", "select 1;", times=5),
     # squawk's
     Case(
         "require-concurrent-index-creation",
@@ -464,7 +489,7 @@ def test_a_rule_fires_where_it_should_and_only_there(case: Case) -> None:
     assert [finding for finding in judged(case.good).findings if finding.rule == case.rule] == []
 
 
-BY_OTHER_TESTS = {"table-without-audit", "execute-not-revoked", "syntax-error"}
+BY_OTHER_TESTS = {"table-without-audit", "execute-not-revoked"}
 
 
 def test_every_rule_has_a_case() -> None:
@@ -503,6 +528,15 @@ def test_a_table_is_watched_in_its_own_file_once_there_is_an_audit(watch: str, f
 
     assert fired(BEFORE + audit) is fires
     assert not fired(BEFORE)
+
+
+def test_a_schema_without_tenants_is_not_asked_for_tenant_columns() -> None:
+    def fires(before: str) -> bool:
+        text = "create table public.t (id uuid primary key);"
+        return "table-without-tenant-column" in {finding.rule for finding in judged(text, before=before).findings}
+
+    assert fires(BEFORE)
+    assert not fires("create table public.shelves (id uuid primary key);")
 
 
 def test_rules_have_a_name_of_their_own_and_say_what_they_are_about() -> None:

@@ -66,6 +66,7 @@ drop index concurrently i
 reindex (concurrently) table t
 reindex table concurrently t
 reindex (concurrently true) index i
+reindex (concurrently on) index i
 reindex schema public
 reindex database d
 vacuum t
@@ -89,6 +90,7 @@ create index i on t (a)
 drop index i
 reindex table t
 reindex (concurrently false) table t
+reindex (concurrently off) table t
 analyze t
 cluster t using i
 alter table t detach partition p

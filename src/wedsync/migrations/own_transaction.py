@@ -67,6 +67,8 @@ def option(options: tuple[Any, ...] | None, name: str) -> str | None:
                     return str(item.arg.ival)
                 case ast.String():
                     return str(item.arg.sval).lower()
+                case ast.TypeName():  # what a bare word is to the grammar: off, but not on
+                    return str((item.arg.names or (ast.String(""),))[-1].sval).lower()
                 case _:
                     return "true"
     return None

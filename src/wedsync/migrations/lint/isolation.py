@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pglast import ast, enums
 
@@ -9,6 +10,7 @@ from wedsync.migrations.lint.model import Hit, Level, Rule, rule
 from wedsync.migrations.lint.schema import Table
 from wedsync.migrations.lint.script import Script, Seen
 from wedsync.migrations.nodes import commands, has_command, roles, schema_of, table_name, walk, words
+from wedsync.migrations.own_transaction import option
 
 _CALLERS = {"anon", "authenticated"}
 _ANY = "*"
@@ -84,8 +86,11 @@ def table_without_tenant_policy(script: Script) -> Iterator[Hit]:
     hint="couple_id uuid not null references public.couples, or organization_id",
 )
 def table_without_tenant_column(script: Script) -> Iterator[Hit]:
-    """A row says itself whose it is: couple_id, organization_id, or user_id for what belongs to one person. To
-    find it out by a join costs every query, and the policies could not use an index."""
+    """A row says itself whose it is: couple_id, organization_id, or user_id for what belongs to one person.
+    To find it out by a join costs every query, and the policies could not use an index. Silent in a schema
+    that has no tenants."""
+    if not any(table.tenant_columns for table in script.before.tables.values()):
+        return
     for made in _made(script):
         if not made.table.tenant_columns:
             yield Hit(seen=made.seen, message=f"{made.table.name} has none of couple_id, organization_id, user_id")
@@ -125,8 +130,16 @@ def view_without_security_invoker(script: Script) -> Iterator[Hit]:
     """A view reads its tables as its owner, past the caller's policies, unless it is made with
     security_invoker."""
     for seen in script.seen:
-        if isinstance(seen.node, ast.ViewStmt) and not _is_invoker(seen.node):
-            yield Hit(seen=seen, message=f"view {table_name(seen.node.view)} reads as its owner")
+        match seen.node:
+            case ast.ViewStmt() as view if not _is_invoker(view.options):
+                yield Hit(seen=seen, message=f"view {table_name(view.view)} reads as its owner")
+            case ast.AlterTableStmt(objtype=enums.ObjectType.OBJECT_VIEW) as altered:
+                for command in commands(altered):
+                    if _takes_invoker(command):
+                        name = table_name(altered.relation)
+                        yield Hit(seen=seen, message=f"view {name} reads as its owner from now on")
+            case _:
+                pass
 
 
 @rule(
@@ -206,12 +219,18 @@ def _watched(node: ast.Node) -> Iterator[str]:
                 pass
 
 
-def _is_invoker(view: ast.ViewStmt) -> bool:
-    for option in view.options or ():
-        if isinstance(option, ast.DefElem) and option.defname == "security_invoker":
-            value = option.arg.sval if isinstance(option.arg, ast.String) else "true"
-            return str(value).lower() in {"true", "on", "yes", "1"}
-    return False
+def _is_invoker(options: tuple[Any, ...] | None) -> bool:
+    return option(options, "security_invoker") in {"true", "on", "yes", "1"}
+
+
+def _takes_invoker(command: ast.AlterTableCmd) -> bool:
+    """Whether this part of an ALTER VIEW sets security_invoker off, or back to what it is by itself: off."""
+    settings: Any = command.def_
+    return command.subtype == enums.AlterTableType.AT_ResetRelOptions or (
+        command.subtype == enums.AlterTableType.AT_SetRelOptions
+        and option(settings, "security_invoker") is not None
+        and not _is_invoker(settings)
+    )
 
 
 RULES: tuple[Rule, ...] = (
