@@ -28,6 +28,7 @@ DEFINERS = {
     "app.my_couples()",
     "app.my_managed_couples()",
     "app.my_editable_couples()",
+    "app.my_admitting_couples()",
     "app.known_organizations()",
     "app.couple_organizations()",
     "app.my_client_couples(text[])",

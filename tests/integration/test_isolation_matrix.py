@@ -42,7 +42,7 @@ RIGHTS = {
     "organization_members": BUSINESS,
     "suppliers": replace(SHOWN, florist="s"),
     "couples": replace(WEDDING, partner="su"),
-    "couple_members": WEDDING,
+    "couple_members": replace(WEDDING, boss="s", helper="s"),  # the couple has partners: they decide
     "connections": WEDDING,
     "invitations": Rights(boss="sid"),
     "api_keys": Rights(boss="siud"),

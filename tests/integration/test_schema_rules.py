@@ -77,6 +77,45 @@ async def test_a_partner_invites_a_helper_and_an_expired_invitation_is_worth_not
         assert (await refused(tenant_session, invite, ours.organization, ours.couple)).sqlstate == "42501", caller
 
 
+async def test_a_business_fills_a_wedding_that_has_nobody_and_does_not_join_one_that_has(
+    two_tenants: TwoTenants, tenant_session: AsyncConnection
+) -> None:
+    """As a partner it would read what the couple writes and pays to its other suppliers."""
+    ours = two_tenants.ours
+    join = "insert into couple_members (couple_id, user_id, role) values (%s, %s, %s)"
+    await enter(tenant_session, two_tenants, "boss")
+    for role in ("partner", "helper"):
+        assert await outcome(tenant_session, join, (ours.couple, ours.people["boss"], role)) == "42501"
+    promote = "update couple_members set role = 'partner' where user_id = %s"
+    assert await outcome(tenant_session, promote, (ours.people["helper"],)) == 0
+    push_out = "delete from couple_members where couple_id = %s"
+    assert await outcome(tenant_session, push_out, (ours.couple,)) == 0
+    # A wedding that the business has just made: its letters go to the two, and no further.
+    couple = await one(
+        tenant_session,
+        "insert into couples (organization_id, partner_one_name, partner_two_name, wedding_date, time_zone)"
+        " values (%s, 'Ada', 'Grace', current_date, 'Europe/London') returning id",
+        ours.organization,
+    )
+    invite = "select create_invitation(%s, 'x@example.com', %s, %s)"
+    letters = [
+        await one(tenant_session, invite, ours.organization, role, couple) for role in 3 * ["partner"] + ["helper"]
+    ]
+    accept = "select accept_invitation(%s)"
+    for caller, letter in (("nobody", letters[0]), ("florist", letters[1])):
+        await enter(tenant_session, two_tenants, caller)
+        await tenant_session.execute(accept, (letter,))
+    await enter(tenant_session, two_tenants, "boss")
+    for letter in letters[2:]:
+        assert (await refused(tenant_session, accept, letter)).sqlstate == "PT404"
+    assert (await refused(tenant_session, invite, ours.organization, "partner", couple)).sqlstate == "42501"
+    await enter(tenant_session, two_tenants, "nobody")
+    ask = await one(tenant_session, invite, ours.organization, "helper", couple)
+    await enter(tenant_session, two_tenants, "other partner")
+    await tenant_session.execute(accept, (ask,))  # the partners invite whom they like
+    assert await outcome(tenant_session, "delete from couple_members where user_id = auth.uid()") == 2  # may leave
+
+
 async def test_an_api_key_is_shown_once_and_known_until_it_is_revoked(
     two_tenants: TwoTenants, tenant_session: AsyncConnection
 ) -> None:
