@@ -88,7 +88,8 @@ def _edited(row: Applied, file: MigrationFile) -> Problem:
             f"{row.id}.sql was edited after {row.by} applied it at {row.applied_at.isoformat()}{renamed}: "
             f"applied {row.checksum}, file {file.checksum}"
         ),
-        hint="put the file back (the text that ran is in ops.migrations) and write the change as a new one",
+        hint=f"see the difference: wedsync migrate repair {row.id}; put the text that ran back (--restore), "
+        "and write the change as a new file",
     )
 
 
@@ -100,7 +101,8 @@ def _missing(row: Applied) -> Problem:
             f"{row.id}.sql is not there; {row.by} applied it at {row.applied_at.isoformat()}: "
             f"applied {row.checksum}, file none"
         ),
-        hint="is this checkout older than the database? The text that ran is in ops.migrations",
+        hint="is this checkout older than the database? Else write the text that ran back: "
+        f"wedsync migrate repair {row.id} --restore --yes",
     )
 
 
