@@ -15,6 +15,7 @@ from wedsync.errors import ServerFailed
 if TYPE_CHECKING:
     from wedsync.app import Platform
 
+_KEEPER_COMES_UP = timedelta(seconds=15)
 _GATEWAY_ANSWERS = timedelta(seconds=60)
 
 
@@ -186,7 +187,7 @@ async def _greet(platform: "Platform") -> None:
 
 
 async def _wait_for_gateway(platform: "Platform", supervisor: int) -> None:
-    """Return when /healthz answers."""
+    """Return when /healthz answers and, unless it does not come up, the keeper is at work."""
     import asyncio
 
     from wedsync.app import last_words
@@ -196,6 +197,7 @@ async def _wait_for_gateway(platform: "Platform", supervisor: int) -> None:
     started = monotonic()
     while monotonic() - started < _GATEWAY_ANSWERS.total_seconds():
         if await _answers(gateway.host, gateway.port):
+            await _let_keeper_come_up(platform)
             return
         if not is_alive(supervisor):
             raise ServerFailed("the supervisor ended", detail=last_words(platform, "supervisor"))
@@ -205,6 +207,19 @@ async def _wait_for_gateway(platform: "Platform", supervisor: int) -> None:
         detail=last_words(platform, "gateway"),
         hint="wedsync status",
     )
+
+
+async def _let_keeper_come_up(platform: "Platform") -> None:
+    """Return when the keeper runs, or should long have come up: what is said next is that it does not."""
+    import asyncio
+
+    from wedsync.app import running_pid
+
+    until = monotonic() + _KEEPER_COMES_UP.total_seconds()
+    while monotonic() < until:
+        if running_pid(platform, "keeper") is not None:
+            return
+        await asyncio.sleep(0.05)
 
 
 async def _answers(host: str, port: int) -> bool:
