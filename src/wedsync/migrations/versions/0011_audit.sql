@@ -89,11 +89,12 @@ comment on table audit.erasures is
 
 create function audit.record() returns trigger
     language plpgsql security definer
-    set search_path = '' set timezone = 'UTC' set enable_nestloop = off
+    set search_path = '' set timezone = 'UTC' set enable_nestloop = off set plan_cache_mode = force_generic_plan
 as $$
 -- Arguments: table, column of the couple ('' if none), column of the organization, columns left out, then the
 -- columns of the key. Rows of the two transition tables are in the same order: the n-th old became the n-th
--- new. Plans are kept for the session, made when a statement had perhaps one row: no nested loops.
+-- new. Plans are kept for the session (planning an update took as long as all the rest), made when a statement had
+-- perhaps one row: no nested loops.
 declare
     seen_at constant timestamptz := clock_timestamp();
     xact constant xid8 := pg_current_xact_id();
