@@ -191,15 +191,19 @@ class Load:
 
 
 @asynccontextmanager
-async def load(own: Protected, clients: int = 4) -> AsyncIterator[Load]:
-    """Write until the context ends; a client whose connection breaks stops."""
+async def load(own: Protected, clients: int = 4, commits: int = 2500) -> AsyncIterator[Load]:
+    """Write until the context ends, each client so many commits; one whose connection breaks stops.
+
+    The number bounds the WAL: a server whose directory was deleted keeps the segment that it has open, but panics
+    when it needs a new one, and on a busy machine that would be before anybody comes to its rescue.
+    """
     ledger = Load()
 
     async def write(client: int) -> None:
         n = client * 1_000_000
         with suppress(psycopg.OperationalError, CannotConnect):
             async with await own.platform.server.target().connect() as connection:
-                while True:
+                for _ in range(commits):
                     n += 1
                     try:
                         await connection.execute("insert into marks values (%s, repeat('x', 400))", (n,))

@@ -53,7 +53,7 @@ def empty(disk: Path) -> None:
             entry.unlink()
 
 
-def run_on_small_disk(script: str, *, size: str, place: Path, timeout_s: float = 120) -> list[str]:
+def run_on_small_disk(script: str, *, size: str, place: Path, timeout_s: float = 240) -> list[str]:
     """Run a Python script whose `sys.argv[1]` is a directory on a disk of `size`; gives the lines it printed."""
     place.mkdir(exist_ok=True)
     environment = {**os.environ, "PYTHONPATH": ":".join(path for path in sys.path if path)}
