@@ -7,7 +7,7 @@ from psycopg import AsyncConnection
 
 from support.databases import fresh_database
 from wedsync.cluster import Server
-from wedsync.migrations.parsing import parse_statements
+from wedsync.migrations.files.parsing import parse_statements
 from wedsync.migrations.plan.locks import LockMode, locks_of
 
 OBJECTS = """

@@ -113,8 +113,8 @@ async def test_an_invalid_index_is_dropped_and_built_anew(database: ConnectionTa
 
 async def interrupted(database: ConnectionTarget, directory: Path, sql: str, *, before: str) -> None:
     """A run that ended between its step's beginning and the step's record."""
-    from wedsync.migrations.files import read_files  # noqa: PLC0415 - beside its use
-    from wedsync.migrations.steps import steps_of  # noqa: PLC0415
+    from wedsync.migrations.files.directory import read_files  # noqa: PLC0415 - beside its use
+    from wedsync.migrations.run.steps import steps_of  # noqa: PLC0415
 
     write(directory, "0001_a", NONE + sql)
     (file,) = read_files(directory).files

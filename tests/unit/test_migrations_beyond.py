@@ -3,7 +3,7 @@
 import pytest
 from pglast import parse_sql
 
-from wedsync.migrations.beyond import what_is_changed_beyond
+from wedsync.migrations.shadow.beyond import what_is_changed_beyond
 
 BEYOND = {
     "create role somebody": "roles",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from wedsync.migrations import EventKind, LedgerRow, applied_now
-from wedsync.migrations.chain import Head, broken_links, chained, head_after
+from wedsync.migrations.ledger.chain import Head, broken_links, chained, head_after
 
 KEY = b"a key that the database does not have"
 AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)

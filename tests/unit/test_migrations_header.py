@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wedsync.migrations.header import Options, read_header
+from wedsync.migrations.files.header import Options, read_header
 
 STATEMENT = "create table t ();\n"
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wedsync.migrations.header import Options
-from wedsync.migrations.migration import MigrationFile
-from wedsync.migrations.order import cycles, late, run_order, unknown_dependencies
+from wedsync.migrations.files.header import Options
+from wedsync.migrations.files.migration import MigrationFile
+from wedsync.migrations.files.order import cycles, late, run_order, unknown_dependencies
 
 
 def files(depends: Mapping[int, Sequence[int]]) -> list[MigrationFile]:

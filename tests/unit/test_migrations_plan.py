@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from wedsync.migrations import Applied, compare, order_files
-from wedsync.migrations.parsing import parse_statements
+from wedsync.migrations.files.parsing import parse_statements
 from wedsync.migrations.plan import LockMode, Plan, make_plan
 from wedsync.migrations.plan.kinds import kind_of
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wedsync.errors import SqlUnreadable
-from wedsync.migrations.parsing import parse_statements
-from wedsync.migrations.statements import statement_at
+from wedsync.migrations.files.parsing import parse_statements
+from wedsync.migrations.files.statements import statement_at
 
 PIECES = [
     "create table a (b text default ';')",

@@ -2,9 +2,9 @@
 
 import pytest
 
-from wedsync.migrations.migration import MigrationFile
-from wedsync.migrations.parsing import parse_statements
-from wedsync.migrations.steps import (
+from wedsync.migrations.files.migration import MigrationFile
+from wedsync.migrations.files.parsing import parse_statements
+from wedsync.migrations.run.steps import (
     Decision,
     Presence,
     Step,
@@ -112,7 +112,7 @@ def test_a_step_that_ran_may_not_change_and_one_that_failed_may() -> None:
 
 
 def test_an_index_of_such_a_file_needs_a_name() -> None:
-    from wedsync.migrations.header import read_header  # noqa: PLC0415 - beside its use
+    from wedsync.migrations.files.header import read_header  # noqa: PLC0415 - beside its use
 
     text = "-- transaction: none\ncreate index concurrently on t (c);\n"
     file = MigrationFile(number=1, name="a", text=text, raw_checksum="", options=read_header(text).options)

@@ -1,28 +1,17 @@
 """Order, apply and verify changes of the schema."""
 
-from wedsync.migrations.adhoc import TextRun, run_text
-from wedsync.migrations.baseline import BaselinePlan, baseline, plan_baseline, refuse_differences
-from wedsync.migrations.blockers import Patience
-from wedsync.migrations.down import DownPlan, DownRun, MigrationUndone, down, plan_down, refuse_loss
-from wedsync.migrations.dry_run import LEDGER, DryRun, FileTried, StatementTried, dry_run
-from wedsync.migrations.files import SHIPPED, content_problems, order_files, read_files
-from wedsync.migrations.fingerprint import (
-    CatalogueObject,
-    Difference,
-    Fingerprint,
-    differences,
-    fingerprint_of,
-    read_fingerprint,
-)
-from wedsync.migrations.freeze import Freeze
-from wedsync.migrations.header import Options
-from wedsync.migrations.history import Entry, EventKind, LedgerRow, applied_now
-from wedsync.migrations.ledger import Applied, Status, compare
-from wedsync.migrations.losses import Loss, LossKind
-from wedsync.migrations.migration import MigrationFile, MigrationFiles
-from wedsync.migrations.observation import Size, Touched
-from wedsync.migrations.problems import Problem, ProblemKind
-from wedsync.migrations.repair import (
+from wedsync.migrations.files.directory import SHIPPED, content_problems, order_files, read_files
+from wedsync.migrations.files.header import Options
+from wedsync.migrations.files.migration import MigrationFile, MigrationFiles
+from wedsync.migrations.files.problems import Problem, ProblemKind
+from wedsync.migrations.files.statements import Statement, statement_at
+from wedsync.migrations.files.template import NewMigration, new_migration
+from wedsync.migrations.ledger.history import Entry, EventKind, LedgerRow, applied_now
+from wedsync.migrations.ledger.status import Applied, Status, compare
+from wedsync.migrations.run.adhoc import TextRun, run_text
+from wedsync.migrations.run.blockers import Patience
+from wedsync.migrations.run.freeze import Freeze
+from wedsync.migrations.run.repair import (
     FileDifference,
     accept,
     chain_anew,
@@ -30,8 +19,8 @@ from wedsync.migrations.repair import (
     file_difference,
     restore_file,
 )
-from wedsync.migrations.restore_point import RestorePoint, RestorePointRule
-from wedsync.migrations.runner import (
+from wedsync.migrations.run.restore_point import RestorePoint, RestorePointRule
+from wedsync.migrations.run.runner import (
     Conditions,
     MigrationApplied,
     MigrationRun,
@@ -42,10 +31,21 @@ from wedsync.migrations.runner import (
     status,
     up,
 )
-from wedsync.migrations.session import Ledger, Session, read_ledger
-from wedsync.migrations.shadow import ShadowMaker, shadow_of
-from wedsync.migrations.statements import Statement, statement_at
-from wedsync.migrations.template import NewMigration, new_migration
+from wedsync.migrations.run.session import Ledger, Session, read_ledger
+from wedsync.migrations.shadow.baseline import BaselinePlan, baseline, plan_baseline, refuse_differences
+from wedsync.migrations.shadow.database import ShadowMaker, shadow_of
+from wedsync.migrations.shadow.dry_run import LEDGER, DryRun, FileTried, StatementTried, dry_run
+from wedsync.migrations.shadow.fingerprint import (
+    CatalogueObject,
+    Difference,
+    Fingerprint,
+    differences,
+    fingerprint_of,
+    read_fingerprint,
+)
+from wedsync.migrations.shadow.observation import Size, Touched
+from wedsync.migrations.undo.down import DownPlan, DownRun, MigrationUndone, down, plan_down, refuse_loss
+from wedsync.migrations.undo.losses import Loss, LossKind
 
 __all__ = [
     "LEDGER",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pglast.parser import scan
 
+from wedsync.migrations.files.migration import MigrationFile
+from wedsync.migrations.files.statements import Statement
 from wedsync.migrations.lint.model import Level, Rule
-from wedsync.migrations.migration import MigrationFile
-from wedsync.migrations.statements import Statement
 
 _LINT = re.compile(r"--\s*lint\s*:(?P<rest>.*)", re.DOTALL)
 _ALLOW = re.compile(r"\s*allow\s+(?P<rule>[a-z][a-z0-9-]*)(?:\s+because\b\s*(?P<reason>.*))?", re.DOTALL)

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wedsync.errors import UsageProblem
-from wedsync.migrations.files import content_problems, read_files
+from wedsync.migrations.files.directory import content_problems, read_files
+from wedsync.migrations.files.migration import MigrationFile, MigrationFiles
+from wedsync.migrations.files.problems import Problem
 from wedsync.migrations.lint.allow import BAD_ALLOW, UNUSED_ALLOW, Allowance, BadAllowance, read_allowances
 from wedsync.migrations.lint.model import Allowed, Finding, Level, Rule, Source
 from wedsync.migrations.lint.rules import OWN_RULES, RULES_BY_NAME
 from wedsync.migrations.lint.script import Script, read_scripts
 from wedsync.migrations.lint.shipped import EXCEPTIONS, ShippedException
 from wedsync.migrations.lint.squawk import Violation, find_violations
-from wedsync.migrations.migration import MigrationFile, MigrationFiles
-from wedsync.migrations.problems import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

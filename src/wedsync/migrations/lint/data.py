@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from pglast import ast, enums
 
+from wedsync.migrations.files.nodes import has_command, is_true, table_name, words
 from wedsync.migrations.lint.model import Hit, Level, Rule, rule
 from wedsync.migrations.lint.script import Script
-from wedsync.migrations.nodes import has_command, is_true, table_name, words
 
 
 @rule("update-without-where", Level.ERROR, hint="say which rows: WHERE …")

@@ -6,11 +6,11 @@ from typing import Any
 
 from pglast import ast, enums
 
+from wedsync.migrations.files.nodes import commands, has_command, roles, schema_of, table_name, walk, words
+from wedsync.migrations.files.own_transaction import option
 from wedsync.migrations.lint.model import Hit, Level, Rule, rule
 from wedsync.migrations.lint.schema import Table
 from wedsync.migrations.lint.script import Script, Seen
-from wedsync.migrations.nodes import commands, has_command, roles, schema_of, table_name, walk, words
-from wedsync.migrations.own_transaction import option
 
 _CALLERS = {"anon", "authenticated"}
 _ANY = "*"

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from pglast import ast, enums
 
+from wedsync.migrations.files.nodes import commands, schema_of, table_name, words
 from wedsync.migrations.lint.model import Hit, Level, Rule, rule
 from wedsync.migrations.lint.schema import Table
 from wedsync.migrations.lint.script import Script, Seen
-from wedsync.migrations.nodes import commands, schema_of, table_name, words
 
 _UNIQUE = {enums.ConstrType.CONSTR_UNIQUE, enums.ConstrType.CONSTR_EXCLUSION}
 

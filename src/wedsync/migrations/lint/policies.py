@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from pglast import ast, enums
 
+from wedsync.migrations.files.nodes import is_true, roles, table_name, walk, words
 from wedsync.migrations.lint.model import Hit, Level, Rule, rule
 from wedsync.migrations.lint.script import Script, Seen
-from wedsync.migrations.nodes import is_true, roles, table_name, walk, words
 
 _CALLERS = frozenset({"anon", "authenticated", "public"})
 _CHEAP = frozenset({"now", "coalesce", "lower", "upper", "length", "cardinality", "array_length"})

@@ -5,10 +5,10 @@ from typing import Any
 
 from pglast import ast, enums
 
+from wedsync.migrations.files.nodes import qualified, roles, schema_of
+from wedsync.migrations.files.own_transaction import option
 from wedsync.migrations.lint.model import Hit, Level, Rule, rule
 from wedsync.migrations.lint.script import Script, Seen
-from wedsync.migrations.nodes import qualified, roles, schema_of
-from wedsync.migrations.own_transaction import option
 
 _WRITES = {"insert", "update", "delete", "truncate", "references", "trigger"}
 

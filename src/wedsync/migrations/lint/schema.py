@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from pglast import ast, enums
 
-from wedsync.migrations.nodes import commands, qualified, roles, table_name, words
+from wedsync.migrations.files.nodes import commands, qualified, roles, table_name, words
 
 _ADD_COLUMN = enums.AlterTableType.AT_AddColumn
 _ADD_CONSTRAINT = enums.AlterTableType.AT_AddConstraint

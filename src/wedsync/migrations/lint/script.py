@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from pglast import ast
 
-from wedsync.migrations.blocks import read_block
+from wedsync.migrations.files.blocks import read_block
+from wedsync.migrations.files.migration import MigrationFile
+from wedsync.migrations.files.statements import Statement
 from wedsync.migrations.lint.schema import Schema
-from wedsync.migrations.migration import MigrationFile
-from wedsync.migrations.statements import Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

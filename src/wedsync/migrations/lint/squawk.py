@@ -16,8 +16,8 @@ from types import MappingProxyType
 import msgspec
 
 from wedsync.errors import ProgramFailed
+from wedsync.migrations.files.migration import MigrationFile
 from wedsync.migrations.lint.model import Level, Rule, Source
-from wedsync.migrations.migration import MigrationFile
 from wedsync.process import run
 
 PG_VERSION = "15"

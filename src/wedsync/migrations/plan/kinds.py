@@ -2,8 +2,8 @@
 
 from pglast import ast, enums
 
-from wedsync.migrations.nodes import qualified, table_name
-from wedsync.migrations.statements import Statement
+from wedsync.migrations.files.nodes import qualified, table_name
+from wedsync.migrations.files.statements import Statement
 
 _OBJECTS = {
     enums.ObjectType.OBJECT_TABLE: "TABLE",

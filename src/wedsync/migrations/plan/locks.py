@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from pglast import ast, enums
 
-from wedsync.migrations.nodes import commands, qualified, table_name, words
-from wedsync.migrations.own_transaction import option
+from wedsync.migrations.files.nodes import commands, qualified, table_name, words
+from wedsync.migrations.files.own_transaction import option
 
 _COMMAND = enums.AlterTableType
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 from pglast import ast
 
-from wedsync.migrations.blocks import read_block
-from wedsync.migrations.files import content_problems
-from wedsync.migrations.ledger import Status
+from wedsync.migrations.files.blocks import read_block
+from wedsync.migrations.files.directory import content_problems
+from wedsync.migrations.files.migration import MigrationFile, MigrationFiles
+from wedsync.migrations.files.nodes import table_name
+from wedsync.migrations.files.problems import Problem
+from wedsync.migrations.files.statements import Statement
+from wedsync.migrations.ledger.status import Status
 from wedsync.migrations.lint import LintReport, lint
-from wedsync.migrations.migration import MigrationFile, MigrationFiles
-from wedsync.migrations.nodes import table_name
 from wedsync.migrations.plan.kinds import kind_of
 from wedsync.migrations.plan.locks import Lock, locks_of
-from wedsync.migrations.problems import Problem
-from wedsync.migrations.statements import Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""What was applied: the rows of the ledger, chained, and how files and ledger compare."""

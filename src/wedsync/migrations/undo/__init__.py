@@ -1,0 +1,1 @@
+"""Undo migrations: rehearsed first, what would be lost counted."""
