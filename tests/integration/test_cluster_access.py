@@ -153,7 +153,7 @@ async def test_the_owner_owns_the_database_and_its_schemas_without_being_superus
             """
         )
     ).fetchone()
-    assert row == (False, False, True, ["audit", "auth", "ops"])
+    assert row == (False, False, True, ["audit", "auth", "extensions", "ops"])
     await owner_connection.execute("create table public.mine (a int)")
 
 

@@ -21,7 +21,13 @@ select current_setting('archive_mode') in ('on', 'always')
   from pg_catalog.pg_stat_archiver;
 
 -- name: has_jobs
-select to_regclass('ops.jobs') is not null;
+-- Whether there is a queue that we may read; before the migrations, the schema may be closed to us.
+select exists (
+    select from pg_catalog.pg_class c
+     where c.relnamespace = (select oid from pg_catalog.pg_namespace where nspname = 'ops')
+       and c.relname = 'jobs'
+       and pg_catalog.has_schema_privilege(c.relnamespace, 'usage')
+       and pg_catalog.has_table_privilege(c.oid, 'select'));
 
 -- name: job_facts
 -- The queue of maintenance work, and the newest failure of the last day.
