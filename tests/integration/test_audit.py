@@ -537,6 +537,12 @@ async def test_partners_see_their_history_and_strangers_do_not(
         "insert into clients (organization_id, couple_id, name)"
         " values (%(organization)s, %(couple)s, 'the business''s own')"
     )
+    await wedding.run(
+        "insert into notifications (user_id, couple_id, kind, title)"
+        " values (%(b)s, %(couple)s, 'told', 'not the partner''s'), (%(a)s, %(couple)s, 'told', 'the partner''s')",
+        a=partner,
+        b=stranger,
+    )
     await wedding.invite()
     at = await wedding.moment()
     await wedding.run("delete from guests where couple_id = %(couple)s")
@@ -548,6 +554,11 @@ async def test_partners_see_their_history_and_strangers_do_not(
             history = await (
                 await other.execute("select table_name from get_couple_history(%s)", (wedding.couple,))
             ).fetchall()
+            told = (
+                "select new_row ->> 'title' from get_couple_history(%s) where table_name = 'public.notifications'"
+            )
+            titles = await (await other.execute(told, (wedding.couple,))).fetchall()
+            assert titles == ([("the partner's",)] if sees else [])
             guests = await (
                 await other.execute("select first_name from get_guests_as_of(%s, %s)", (wedding.couple, at))
             ).fetchall()

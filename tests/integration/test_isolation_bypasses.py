@@ -405,6 +405,65 @@ async def test_the_calendar_refuses_a_second_booking_without_telling_whose_the_f
 # Commands besides SELECT ------------------------------------------------------------------------------
 
 
+async def test_a_chosen_id_gives_no_right_to_the_row_that_has_it_elsewhere(
+    two_tenants: TwoTenants, tenant_session: AsyncConnection
+) -> None:
+    ours, theirs = two_tenants.ours, two_tenants.theirs
+    task = ours.rows["tasks"][0]["id"]
+    # The attacker's business works at our wedding and may only read it; at its own wedding it is the partner.
+    await run(tenant_session)
+    await tenant_session.execute(
+        "insert into connections (couple_id, organization_id, supplier_id, status) values (%s, %s, %s, 'active')",
+        (ours.couple, theirs.organization, theirs.rows["suppliers"][0]["id"]),
+    )
+    boss = theirs.people["boss"]
+    await tenant_session.execute(
+        "insert into couple_members (couple_id, user_id, role) values (%s, %s, 'partner')", (theirs.couple, boss)
+    )
+    await enter(tenant_session, two_tenants, ATTACKER)
+    await tenant_session.execute(
+        "insert into tasks (couple_id, id, title) values (%s, %s, 'x')", (theirs.couple, task)
+    )
+    await tenant_session.execute(
+        "insert into task_helpers (couple_id, task_id, user_id) values (%s, %s, %s)", (theirs.couple, task, boss)
+    )
+    finish = "update tasks set status = 'done' where couple_id = %s and id = %s"
+    assert await outcome(tenant_session, finish, (ours.couple, task)) == 0
+    assert await outcome(tenant_session, finish, (theirs.couple, task)) == 1
+    proof = "insert into task_evidence (couple_id, task_id, note) values (%s, %s, 'done')"
+    assert await outcome(tenant_session, proof, (ours.couple, task)) == "42501"
+
+
+async def test_the_id_of_a_wedding_that_is_gone_does_not_bring_its_history(
+    two_tenants: TwoTenants, tenant_session: AsyncConnection
+) -> None:
+    ours = two_tenants.ours
+    await run(tenant_session, "alter table payments disable trigger user", "delete from payments",
+              "delete from invoices")  # fmt: skip
+    await tenant_session.execute("delete from couples where id = %s", (ours.couple,))
+    take = (
+        "insert into couples (id, organization_id, partner_one_name, partner_two_name, wedding_date, time_zone)"
+        " values (%s, %s, 'a', 'b', '2027-01-01', 'Europe/London')"
+    )
+    await enter(tenant_session, two_tenants, ATTACKER)
+    mine = two_tenants.theirs.organization
+    assert await outcome(tenant_session, take, (ours.couple, mine)) == "23505"
+    assert await outcome(tenant_session, take, (str(uuid4()), mine)) == 1
+
+
+async def test_a_business_does_not_name_the_stored_bytes_of_another(
+    two_tenants: TwoTenants, tenant_session: AsyncConnection
+) -> None:
+    await enter(tenant_session, two_tenants, ATTACKER)
+    add = (
+        "insert into files (organization_id, name, media_type, size_bytes, sha256, storage_key, uploaded_by)"
+        " values (%s, 'x', 'image/png', 1, sha256('x'), %s, auth.uid())"
+    )
+    mine, key = two_tenants.theirs.organization, two_tenants.ours.rows["files"][0]["storage_key"]
+    assert await outcome(tenant_session, add, (mine, key)) == "23514"
+    assert await outcome(tenant_session, add, (mine, f"{mine}/1")) == 1
+
+
 async def test_copy_gives_and_takes_own_rows_only(
     two_tenants: TwoTenants, tenant_session: AsyncConnection
 ) -> None:

@@ -135,6 +135,8 @@ async def test_an_api_key_is_shown_once_and_known_until_it_is_revoked(
     assert await one(tenant_session, "select count(*) from api_keys where last_used_at is not null") == 1
     await enter(tenant_session, two_tenants, "boss")
     await tenant_session.execute("update api_keys set revoked_at = now() where name = 'website'")
+    alive = "update api_keys set revoked_at = null where name = 'website'"
+    assert (await refused(tenant_session, alive)).sqlstate == "23514"  # a key that leaked does not come back
     await become(tenant_session, "service_role", None)
     assert await (await tenant_session.execute(check, (key,))).fetchall() == []
 
@@ -451,7 +453,8 @@ async def test_a_providers_message_counts_once_however_often_it_comes(
     async def processed(event: str) -> object:
         return await one(tenant_session, process, ours.organization, event)
 
-    assert await receive("evt_1", "payment.succeeded", paid, checked=False) is True
+    # Somebody was there first, without a signature: the true message still counts.
+    assert await receive("evt_1", "payment.failed", {**paid, "amount_minor": 1}, checked=False) is True
     unchecked = await refused(tenant_session, process, ours.organization, "evt_1")
     assert unchecked.sqlstate == "28000"
     assert await receive("evt_1", "payment.succeeded", paid) is False
@@ -469,10 +472,12 @@ async def test_a_providers_message_counts_once_however_often_it_comes(
     for event, wrong in (
         ("evt_3", {**paid, "amount_minor": 1}),
         ("evt_4", {**paid, "payment_id": "pi_2", "invoice_id": str(uuid4())}),
+        ("evt_7", {**paid, "amount_minor": "thirty"}),
+        ("evt_8", [paid]),
     ):
         await receive(event, "payment.succeeded", wrong)
         assert await processed(event) == "failed", event
-    assert await one(tenant_session, "select count(*) from webhook_events where outcome like 'failed%%'") == 2
+    assert await one(tenant_session, "select count(*) from webhook_events where outcome like 'failed%%'") == 4
     await receive("evt_5", "customer.created", {})
     assert await processed("evt_5") == "ignored"
     await receive("evt_6", "payment.refunded", {**paid, "refunded_minor": 10000})

@@ -130,6 +130,7 @@ VALUES: dict[str, Callable[[Wanted], Any]] = {
     "forms.status": lambda _: "published",
     "form_drafts.user_id": _people("partner"),
     "files.couple_id": lambda wanted: wanted.world.couple,
+    "files.storage_key": lambda wanted: f"{wanted.world.organization}/{uuid4().hex}",
     "files.media_type": lambda _: "image/jpeg",
     "task_evidence.note": lambda _: "the tables are laid",
     "photo_group_dependencies.depends_on_id": lambda wanted: wanted.world.rows["photo_groups"][

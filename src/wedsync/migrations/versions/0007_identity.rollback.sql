@@ -7,6 +7,7 @@ drop table public.devices;
 drop function app.check_api_key(text);
 drop function public.create_api_key(uuid, text, text[], timestamptz);
 drop table public.api_keys;
+drop function app.guard_api_key();
 drop function public.accept_invitation(text);
 drop function app.accept_invitation(text);
 drop function public.create_invitation(uuid, text, text, uuid);

@@ -225,6 +225,21 @@ comment on column public.api_keys.prefix is 'The beginning of the key, to recogn
 
 create trigger touch before update on public.api_keys for each row execute function app.touch();
 
+create function app.guard_api_key() returns trigger
+    language plpgsql
+    set search_path = ''
+as $$
+begin
+    if old.revoked_at is not null and new.revoked_at is distinct from old.revoked_at then
+        raise exception 'the key % was revoked: it stays so', old.name using errcode = '23514',
+            hint = 'make another one: create_api_key';
+    end if;
+    return new;
+end
+$$;
+comment on function app.guard_api_key() is 'Trigger: a key that was revoked never works again.';
+create trigger guard before update on public.api_keys for each row execute function app.guard_api_key();
+
 alter table public.api_keys enable row level security;
 alter table public.api_keys force row level security;
 create policy tenant on public.api_keys as restrictive to anon, authenticated

@@ -433,13 +433,15 @@ create table public.files (
     media_type text not null check (media_type ~ '^[a-z]+/[a-z0-9.+-]{1,100}$'),
     size_bytes bigint not null check (size_bytes >= 0),
     sha256 bytea not null check (length(sha256) = 32),
-    storage_key text not null check (length(storage_key) between 1 and 500),
+    storage_key text not null check (length(storage_key) <= 500),
     uploaded_by uuid default auth.uid(),
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     primary key (organization_id, id),
     unique (couple_id, id),
-    unique (organization_id, storage_key)
+    unique (organization_id, storage_key),
+    -- A row never names the bytes of another business: whoever erases it would have those removed.
+    constraint files_storage_own check (starts_with(storage_key, organization_id || '/'))
 );
 comment on table public.files is 'What is known of a stored file; its content is in the object store under storage_key.';
 comment on column public.files.organization_id is 'The business whose storage it takes.';

@@ -236,15 +236,16 @@ create index task_helpers_by_member on public.task_helpers (couple_id, user_id);
 -- The policies ask "which are mine".
 create index task_helpers_by_user on public.task_helpers (user_id, couple_id, task_id);
 
-create function app.my_tasks() returns uuid[]
+create function app.my_tasks() returns text[]
     language sql stable security definer
     set search_path = ''
 as $$
-    select coalesce(array_agg(task_id), '{}')
+    -- Both halves of the key: clients choose ids, so a task of another wedding may have the same one.
+    select coalesce(array_agg(couple_id || ' ' || task_id), '{}')
       from public.task_helpers
      where user_id = (select auth.uid())
 $$;
-comment on function app.my_tasks() is 'Tasks given to the caller.';
+comment on function app.my_tasks() is 'Tasks given to the caller, each as `<couple> <task>`.';
 grant execute on function app.my_tasks() to authenticated, service_role;
 
 alter table public.tasks enable row level security;
@@ -257,7 +258,7 @@ create policy add on public.tasks for insert to authenticated
     with check (couple_id = any ((select app.my_editable_couples())::uuid[]));
 create policy change on public.tasks for update to authenticated
     using (couple_id = any ((select app.my_editable_couples())::uuid[])
-        or id = any ((select app.my_tasks())::uuid[]));
+        or couple_id || ' ' || id = any ((select app.my_tasks())::text[]));
 create policy remove on public.tasks for delete to authenticated
     using (couple_id = any ((select app.my_editable_couples())::uuid[]));
 create policy service on public.tasks to service_role using (true) with check (true);
@@ -329,7 +330,7 @@ create policy read on public.task_evidence for select to authenticated
 create policy add on public.task_evidence for insert to authenticated
     with check (added_by = (select auth.uid()) and (
         couple_id = any ((select app.my_editable_couples())::uuid[])
-        or task_id = any ((select app.my_tasks())::uuid[])));
+        or couple_id || ' ' || task_id = any ((select app.my_tasks())::text[])));
 create policy change on public.task_evidence for update to authenticated
     using (added_by = (select auth.uid()) or couple_id = any ((select app.my_editable_couples())::uuid[]));
 create policy remove on public.task_evidence for delete to authenticated

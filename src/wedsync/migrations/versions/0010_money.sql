@@ -294,9 +294,12 @@ begin
     values (p_organization_id, p_provider, p_event_id, p_kind, p_payload, p_signature_checked_at)
     on conflict (organization_id, provider, event_id)
     do update set deliveries = e.deliveries + 1,
+                  -- What came without a signature does not keep the true message out.
+                  kind = case when e.signature_checked_at is null then excluded.kind else e.kind end,
+                  payload = case when e.signature_checked_at is null then excluded.payload else e.payload end,
                   signature_checked_at = coalesce(e.signature_checked_at, excluded.signature_checked_at)
     returning * into kept;
-    if kept.payload <> p_payload then
+    if kept.payload <> p_payload or kept.kind <> p_kind then
         raise exception 'event % of % came before with another content', p_event_id, p_provider
             using errcode = 'PT409', hint = 'a forged message, or a provider that uses an id twice: look at both';
     end if;
@@ -331,9 +334,10 @@ begin
     if event.kind not in ('payment.succeeded', 'payment.failed', 'payment.refunded') then
         done := 'ignored';
     else
-        select * into paid from jsonb_to_record(event.payload) as r
-            (couple_id uuid, invoice_id uuid, payment_id text, amount_minor bigint, currency text, refunded_minor bigint);
         begin
+            select * into paid from jsonb_to_record(event.payload) as r
+                (couple_id uuid, invoice_id uuid, payment_id text, amount_minor bigint, currency text,
+                 refunded_minor bigint);
             insert into public.payments as p
                 (couple_id, organization_id, invoice_id, currency, amount_minor, method, provider, provider_payment_id)
             values (paid.couple_id, event.organization_id, paid.invoice_id, paid.currency, paid.amount_minor, 'provider',

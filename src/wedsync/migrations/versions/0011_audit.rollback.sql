@@ -11,6 +11,8 @@ begin
     end loop;
 end
 $$;
+drop trigger refuse_former on public.couples;
+drop function app.refuse_former_couple();
 drop function public.get_couple_history(uuid, timestamptz);
 drop function public.get_guests_as_of(uuid, timestamptz);
 drop function app.couple_history(uuid, timestamptz);

@@ -98,7 +98,7 @@ as $$
 declare
     seen_at constant timestamptz := clock_timestamp();
     xact constant xid8 := pg_current_xact_id();
-    uid constant uuid := nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub';
+    uid constant uuid := nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', '');
     in_force constant text := coalesce(nullif(current_setting('role'), 'none'), session_user);
     program constant text := nullif(current_setting('application_name'), '');
     address constant inet := inet_client_addr();
@@ -626,11 +626,14 @@ create function app.couple_history(p_couple_id uuid, p_since timestamptz) return
     language sql stable security definer
     set search_path = ''
 as $$
-    -- Rows that also belong to a business (its clients, its conversations) are not the couple's to read here.
+    -- Rows that also belong to a business (its clients, its conversations) are not the couple's to read here, nor is
+    -- what the other one was told in person.
     select v.changed_at, v.table_name, v.operation, v.user_id, v.old_row, v.new_row
       from audit.record_version v
      where v.couple_id = p_couple_id and v.changed_at >= p_since
        and (v.organization_id is null or v.table_name = 'public.couples')
+       and (v.table_name <> 'public.notifications'
+            or coalesce(v.new_row, v.old_row) ->> 'user_id' = (select auth.uid())::text)
        and p_couple_id = any ((select app.my_own_couples('{partner}'))::uuid[])
      order by v.id desc
 $$;
@@ -656,6 +659,26 @@ as $$
 $$;
 comment on function public.get_couple_history(uuid, timestamptz) is
     'What was changed about a wedding, by whom, newest first.';
+
+create function app.refuse_former_couple() returns trigger
+    language plpgsql security definer
+    set search_path = ''
+as $$
+begin
+    if auth.uid() is not null and exists (
+        select from audit.record_version v
+         where v.couple_id = new.id and v.table_name = 'public.couples' and v.statement in ('DELETE', 'TRUNCATE'))
+    then
+        raise exception 'a wedding with this id was here before' using errcode = '23505',
+            hint = 'leave the id out: a new one is made';
+    end if;
+    return null;
+end
+$$;
+comment on function app.refuse_former_couple() is
+    'Trigger: the id of a wedding that is gone is not taken again by a user: its history would come with it.';
+create trigger refuse_former after insert on public.couples
+    for each row execute function app.refuse_former_couple();
 
 -- Rights: nobody but the owner writes; the functions that change anything are the owner's alone.
 alter table audit.record_version enable row level security, force row level security;

@@ -123,11 +123,12 @@ as $$
      where organization_id = any (app.couple_organizations()) and status = 'published'
 $$;
 
-create or replace function app.my_tasks() returns uuid[]
+create or replace function app.my_tasks() returns text[]
     language sql stable security definer
     set search_path = ''
 as $$
-    select coalesce(array_agg(task_id), '{}')
+    -- Both halves of the key: clients choose ids, so a task of another wedding may have the same one.
+    select coalesce(array_agg(couple_id || ' ' || task_id), '{}')
       from public.task_helpers
      where user_id = (select auth.uid())
 $$;

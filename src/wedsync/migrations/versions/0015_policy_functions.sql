@@ -185,14 +185,14 @@ begin
 end
 $$;
 
-create or replace function app.my_tasks() returns uuid[]
+create or replace function app.my_tasks() returns text[]
     language plpgsql stable security definer
     set search_path = ''
 as $$
 declare
     caller constant uuid := auth.uid();
 begin
-    return (select coalesce(array_agg(h.task_id), '{}')
+    return (select coalesce(array_agg(h.couple_id || ' ' || h.task_id), '{}')
               from public.task_helpers h
              where h.user_id = caller);
 end
