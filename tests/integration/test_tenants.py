@@ -43,7 +43,7 @@ from wedsync.tenants import (
     rows_as_of,
 )
 from wedsync.tenants.erasures import ErasureBook
-from wedsync.tenants.reach import SHARED, find_reach, require_placed
+from wedsync.tenants.reach import SHARED, author_columns, find_reach, require_placed
 from wedsync.tenants.tables import Table, read_tables
 
 NOT_OF_COUPLES = {
@@ -384,6 +384,27 @@ async def test_an_erased_person_is_gone_and_the_tenants_keep_their_rows(
 ) -> None:
     _, mine, theirs = worlds
     user = mine.people["partner"]
+    email = f"{uuid4().hex}@example.com"
+    await rows_of(
+        database, "update auth.users set email = %s, email_confirmed_at = now() where id = %s", email, user
+    )
+    async with await database.connect() as connection:
+        for table in await read_tables(connection):
+            column = "couple_id" if table.has("couple_id") else "organization_id"
+            tenant = mine.couple if table.has("couple_id") else mine.organization
+            for author in author_columns(table):
+                if (table.name, author) != ("public.invitations", "accepted_by"):  # only with its moment
+                    query = SQL("update {} set {} = %s where {} = %s").format(
+                        table.identifier, Identifier(author), Identifier(column)
+                    )
+                    await connection.execute(query, (user, tenant))
+    invite = (
+        "insert into invitations (organization_id, role, email, token_hash, accepted_at, accepted_by)"
+        " values (%s, 'staff', %s, sha256(%s), %s, %s)"
+    )
+    for token, address, accepted in ((b"1", email.upper(), False), (b"2", f"other.{email}", True)):
+        await rows_of(database, invite, mine.organization, address, token,
+                      datetime.now(UTC) if accepted else None, user if accepted else None)  # fmt: skip
     await rows_of(database, "update tasks set created_by = %s where couple_id = %s", user, mine.couple)
     await rows_of(
         database, "update messages set sender_id = %s, sender_name = 'Ada' where couple_id = %s", user, mine.couple
@@ -402,10 +423,48 @@ async def test_an_erased_person_is_gone_and_the_tenants_keep_their_rows(
         database,
         "select table_name, old_row, new_row from audit.record_version"
         " where table_name in ('auth.users', 'public.devices', 'public.notifications', 'public.messages')"
-        " and strpos(coalesce(old_row, '{}')::text || coalesce(new_row, '{}')::text, %s) > 0",
+        " and strpos(coalesce(old_row, '{}')::text || coalesce(new_row, '{}')::text, %s) > 0"
+        " or strpos(lower(coalesce(old_row, '{}')::text || coalesce(new_row, '{}')::text), %s) > 0",
         user,
+        email,
     )
     assert versions == []
+    assert await rows_of(database, "select 1 from invitations where lower(email) like %s", f"%{email}") == []
+
+
+async def test_a_wedding_that_was_deleted_is_erased_from_the_history(
+    database: ConnectionTarget, worlds: tuple[Schema, World, World], home: Home, state: StateStore
+) -> None:
+    _, mine, _ = worlds
+    for name in ("payments", "invoices"):
+        await rows_of(database, f"delete from {name} where couple_id = %s", mine.couple)
+    await rows_of(database, "delete from couples where id = %s", mine.couple)
+    values = "select 1 from audit.record_version where couple_id = %s and num_nonnulls(old_row, new_row) > 0"
+    assert await rows_of(database, values, mine.couple) != []
+    eraser = eraser_of(database, home, state)
+    done = await eraser.erase(couple_of(mine), by="the operator")
+    assert done.versions > 0
+    assert await rows_of(database, values, mine.couple) == []
+    with pytest.raises(TenantUnknown):
+        await eraser.erase(couple_of(mine), by="the operator")
+
+
+async def test_an_erasure_whose_commit_is_in_doubt_stays_in_the_book(
+    database: ConnectionTarget,
+    worlds: tuple[Schema, World, World],
+    home: Home,
+    state: StateStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, mine, _ = worlds
+
+    def lost(*_: object, **__: object) -> None:
+        raise psycopg.OperationalError("the connection was lost")  # after the commit, before the answer
+
+    monkeypatch.setattr(ErasureBook, "end", lost)
+    with pytest.raises(psycopg.OperationalError):
+        await eraser_of(database, home, state).erase(couple_of(mine), by="the operator")
+    assert [item.subject for item in ErasureBook(state).all()] == [couple_of(mine)]
 
 
 async def test_a_business_that_looks_after_weddings_is_not_erased(

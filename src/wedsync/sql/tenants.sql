@@ -67,6 +67,16 @@ select statement_timestamp() as at;
 -- name: email_of_user
 select email from auth.users where id = %(id)s and email_confirmed_at is not null;
 
+-- name: in_history
+-- Whether values of somebody whose row was deleted are still in the history.
+select exists (
+    select from audit.record_version v
+     where num_nonnulls(v.old_row, v.new_row) > 0
+       and ((%(kind)s::text = 'couple' and v.couple_id = %(id)s)
+            or (%(kind)s::text = 'organization' and v.organization_id = %(id)s and v.table_name <> 'public.couples')
+            or (%(kind)s::text = 'user' and v.table_name = 'auth.users'
+                and v.row_key = jsonb_build_array(%(id)s::uuid::text))));
+
 -- name: wedding_is_near
 select c.wedding_date::text as wedding_date, c.time_zone
   from public.couples c
@@ -78,6 +88,9 @@ select count(*) from public.couples where organization_id = %(id)s and partner_o
 
 -- name: erase_history
 select audit.erase(%(erasure)s, %(kind)s, %(subject)s, %(by)s, %(links)s, %(columns)s);
+
+-- name: erasure_in_database
+select count(*) from audit.erasures where id = %(id)s;
 
 -- name: erasures_in_database
 select id::text from audit.erasures;

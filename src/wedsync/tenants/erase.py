@@ -202,7 +202,8 @@ class Eraser:
         try:
             return await self._carry_out(erasure, plan.stored_files, again=False)
         except (WedsyncError, psycopg.Error):
-            self._book.forget(erasure.id)  # the transaction is undone: nothing was erased
+            if await self._was_undone(erasure.id):
+                self._book.forget(erasure.id)
             raise
 
     async def repeat(self) -> tuple[Erased, ...]:
@@ -231,6 +232,14 @@ class Eraser:
                 said = error.in_one_line() if isinstance(error, WedsyncError) else str(error).partition("\n")[0]
                 observe(ErasureNotRepeated(erasure=str(erasure.id), message=said))
         return tuple(done)
+
+    async def _was_undone(self, erasure: UUID) -> bool:
+        """Whether nothing was erased for certain: a connection that is lost at the commit leaves that open."""
+        try:
+            async with await self._target.connect() as connection:
+                return not await _count(connection, statements("tenants")["erasure_in_database"], {"id": erasure})
+        except (WedsyncError, psycopg.Error):
+            return False
 
     async def _carry_out(self, erasure: Erasure, stored_files: tuple[str, ...], *, again: bool) -> Erased:
         subject = erasure.subject

@@ -125,7 +125,10 @@ def _finish(draft: Path, done: Exported) -> None:
 
 
 async def read_reach(connection: AsyncConnection[TupleRow], subject: Subject) -> tuple[Reach, ...]:
-    """Everything about the subject in this database. Raises `TenantUnknown` if there is nobody of this id."""
+    """Everything about the subject in this database.
+
+    Raises `TenantUnknown` if there is nobody of this id, and the history knows nothing of one that was deleted.
+    """
     tables = await read_tables(connection)
     email = None
     if subject.kind is SubjectKind.USER:
@@ -135,11 +138,15 @@ async def read_reach(connection: AsyncConnection[TupleRow], subject: Subject) ->
         email = row[0] if row is not None else None
     reach = find_reach(tables, subject, email=email)
     root = next(item for item in reach if item.table.name == subject.kind.root)
-    row = await (await connection.execute(count_of(root.table, root.where))).fetchone()
-    if row is None or not row[0]:
+    values = {"kind": subject.kind.value, "id": subject.id}
+    for query, given in ((count_of(root.table, root.where), None), (statements("tenants")["in_history"], values)):
+        row = await (await connection.execute(query, given)).fetchone()
+        if row is not None and row[0]:
+            break
+    else:
         raise TenantUnknown(
             f"there is no {subject}",
-            detail=f"{subject.kind.root} has no row with this id",
+            detail=f"{subject.kind.root} has no row with this id, and its history no values of one",
             hint="was it erased already, or is the database of another home meant?",
         )
     return reach
@@ -230,9 +237,9 @@ def history_where(reach: Sequence[Reach], subject: Subject) -> Composable:
             ways = [SQL("v.user_id = {}").format(value)]
     for column in history_columns(reach, subject):
         ways.append(
-            SQL("v.table_name = {} and {} in (v.old_row #>> {}, v.new_row #>> {})").format(
+            SQL("v.table_name = {} and lower({}) in (lower(v.old_row #>> {}), lower(v.new_row #>> {}))").format(
                 Literal(column["table"]),
-                Literal(str(subject.id)),
+                Literal(column.get("value", str(subject.id))),
                 Literal(column["path"]),
                 Literal(column["path"]),
             )

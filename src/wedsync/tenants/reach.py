@@ -22,6 +22,8 @@ INSIDE_JSON: Final[Mapping[tuple[SubjectKind, str], tuple[str, str]]] = {
     (SubjectKind.COUPLE, "public.webhook_events"): ("payload", "couple_id"),
 }
 """Ids that are inside a JSON column: the column and the key."""
+ADDRESSEES: Final[Mapping[str, str]] = {"public.invitations": "accepted_by"}
+"""Columns that say which user a row was for: it is that person's, as is one with the person's address."""
 _TENANT_COLUMNS: Final = ("couple_id", "organization_id", "user_id")
 _AUTHOR_SUFFIXES: Final = ("_by", "author_id", "sender_id")
 
@@ -39,6 +41,8 @@ class Reach:
     authored: tuple[str, ...] = ()
     """Columns that name the user as author of somebody else's row; then the row is not the user's own."""
     is_own: bool = True
+    email: str | None = None
+    """The address by which the rows were found."""
 
 
 def author_columns(table: Table) -> tuple[str, ...]:
@@ -135,9 +139,14 @@ def _accounts(table: Table, subject: Subject) -> Reach:
 def _of_person(table: Table, subject: Subject, email: str | None) -> list[Reach]:
     """Rows of others that name the person."""
     found: list[Reach] = []
-    authored = author_columns(table)
+    addressee = ADDRESSEES.get(table.name)
+    if addressee is not None:
+        found.append(_addressed(table, addressee, subject, email))
+    authored = tuple(name for name in author_columns(table) if name != addressee)
     if authored:
         where = SQL(" or ").join(SQL("{} = {}").format(Identifier(name), Literal(subject.id)) for name in authored)
+        if found:
+            where = SQL("({}) and not {}").format(where, found[0].where)
         found.append(
             Reach(
                 table=table,
@@ -147,12 +156,23 @@ def _of_person(table: Table, subject: Subject, email: str | None) -> list[Reach]
                 is_own=False,
             )
         )
-    if email is not None and table.has("email"):
+    if email is not None and table.has("email") and addressee is None:
         where = SQL("lower(email) = lower({})").format(Literal(email))
         if authored:
             where = SQL("{} and not ({})").format(where, found[0].where)
-        found.append(Reach(table=table, where=where, why="by the e-mail address", is_own=False))
+        found.append(Reach(table=table, where=where, why="by the e-mail address", is_own=False, email=email))
     return found
+
+
+def _addressed(table: Table, addressee: str, subject: Subject, email: str | None) -> Reach:
+    """Rows that were meant for the person, whoever wrote them."""
+    where = SQL("({} is not distinct from {}{})").format(
+        Identifier(addressee),
+        Literal(subject.id),
+        SQL("") if email is None else SQL(" or lower(email) = lower({})").format(Literal(email)),
+    )
+    why = f"by {addressee}" if email is None else f"by {addressee} or the e-mail address"
+    return Reach(table=table, where=where, why=why, email=email)
 
 
 def _parent(table: Table, by_name: Mapping[str, Table], kind: SubjectKind) -> Reference | None:

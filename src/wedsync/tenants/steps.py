@@ -8,7 +8,7 @@ from typing import Final, LiteralString
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from wedsync.errors import TablesUnplaced
-from wedsync.tenants.reach import INSIDE_JSON, Reach
+from wedsync.tenants.reach import ADDRESSEES, INSIDE_JSON, Reach
 from wedsync.tenants.subject import Subject, SubjectKind
 from wedsync.tenants.tables import Table
 
@@ -102,8 +102,6 @@ _RULES: Final[Mapping[tuple[SubjectKind, str], tuple[_Rule, ...]]] = {
         ),
     ),
 }
-_BY_EMAIL: Final[Mapping[str, Action]] = {"public.invitations": Action.DELETE}
-"""What is done with rows that only have the person's address; others are a tenant's own record and stay."""
 _NAMES_OF_AUTHORS: Final[Mapping[str, tuple[str, str]]] = {"public.messages": ("sender_id", "sender_name")}
 """Where a user's name is written beside the id."""
 
@@ -119,9 +117,6 @@ def erasure_steps(reach: Sequence[Reach], subject: Subject) -> tuple[Step, ...]:
             steps.append(_without_author(item, subject))
         elif item.is_own:
             steps.append(Step(table=item.table, action=Action.DELETE, where=item.where, why=item.why))
-        elif item.table.name in _BY_EMAIL:
-            action = _BY_EMAIL[item.table.name]
-            steps.append(Step(table=item.table, action=action, where=item.where, why=item.why))
         else:
             steps.append(Step(table=item.table, action=Action.KEEP, where=item.where, why=_why_kept(item)))
     return tuple(steps)
@@ -142,8 +137,9 @@ def history_links(reach: Iterable[Reach]) -> list[dict[str, object]]:
 
 
 def history_columns(reach: Iterable[Reach], subject: Subject) -> list[dict[str, object]]:
-    """Where else the subject's id stands in versions that are about it (`audit.erase`, p_columns)."""
+    """Where else the subject's id or address stands in versions that are about it (`audit.erase`, p_columns)."""
     paths: list[tuple[str, Sequence[str]]] = []
+    addresses: list[dict[str, object]] = []
     for item in reach:
         name = item.table.name
         inside = INSIDE_JSON.get((subject.kind, name))
@@ -153,11 +149,15 @@ def history_columns(reach: Iterable[Reach], subject: Subject) -> list[dict[str, 
             continue
         elif name == subject.kind.root:
             paths.append((name, ["id"]))
+        elif item.is_own and name in ADDRESSEES:
+            paths.append((name, [ADDRESSEES[name]]))
+            if item.email is not None:
+                addresses.append({"table": name, "path": ["email"], "value": item.email})
         elif item.is_own:
             paths.append((name, [subject.kind.column]))
         elif item.authored and name in _NAMES_OF_AUTHORS:
             paths.append((name, [_NAMES_OF_AUTHORS[name][0]]))
-    return [{"table": name, "path": list(path)} for name, path in paths]
+    return [*({"table": name, "path": list(path)} for name, path in paths), *addresses]
 
 
 def _by_rule(item: Reach, rule: _Rule) -> Step:

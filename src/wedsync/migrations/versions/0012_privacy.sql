@@ -159,7 +159,7 @@ create function audit.erase(
 as $$
 -- Takes the values out of every version about a couple, an organization or a user; who, when and which table stay.
 -- p_links: tables that belong to a couple by another table: {"table", "columns", "parent", "parent_columns"}.
--- p_columns: where else in a row its id stands: {"table", "path"}. Gives the number of versions; they and the erasure
+-- p_columns: where else in a row its id, or another value of it, stands: {"table", "path", "value"}. Gives the number of versions; they and the erasure
 -- itself are written down in audit.erasures by the same transaction.
 declare
     link record;
@@ -188,7 +188,8 @@ begin
         found_versions := found_versions + part;
     end loop;
     for link in
-        select c ->> 'table' as name, array(select jsonb_array_elements_text(c -> 'path')) as path
+        select c ->> 'table' as name, array(select jsonb_array_elements_text(c -> 'path')) as path,
+               lower(coalesce(c ->> 'value', p_subject::text)) as value
           from jsonb_array_elements(p_columns) as c
     loop
         update audit.record_version v
@@ -196,7 +197,7 @@ begin
                application_name = null, erasure_id = p_erasure
          where v.table_name = link.name
            and num_nonnulls(v.old_row, v.new_row, v.row_key, v.client_address, v.forwarded_for, v.application_name) > 0
-           and p_subject::text in (v.old_row #>> link.path, v.new_row #>> link.path);
+           and link.value in (lower(v.old_row #>> link.path), lower(v.new_row #>> link.path));
         get diagnostics part = row_count;
         found_versions := found_versions + part;
     end loop;
