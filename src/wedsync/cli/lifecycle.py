@@ -15,7 +15,7 @@ from wedsync.errors import ServerFailed
 if TYPE_CHECKING:
     from wedsync.app import Platform
 
-_KEEPER_COMES_UP = timedelta(seconds=15)
+_KEEPER_COMES_UP = timedelta(seconds=30)
 _GATEWAY_ANSWERS = timedelta(seconds=60)
 
 
