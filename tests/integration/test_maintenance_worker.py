@@ -216,6 +216,19 @@ async def test_migrations_wait_for_a_worker_that_runs_them(bench: Bench, databas
     assert (await bench.job(refused))["status"] == "refused"
 
 
+async def test_a_job_that_nobody_thought_of_fails_alone(bench: Bench, database: ConnectionTarget) -> None:
+    """Whatever it raises, the keeper that also takes the backups goes on."""
+
+    async def migrate(*, sql: str, name: str, by: str) -> Mapping[str, object]:
+        raise RecursionError(f"{name} of {by} is too deep: {len(sql)}")
+
+    job = await bench.ask("execute_migration('select 1', 'too_deep')")
+    outcome = await JobService(owner=database, clock=SystemClock(), migrate=migrate).step(bench.worker)
+    assert outcome is not None
+    assert outcome.state is JobState.FAILED
+    assert (await bench.job(job))["error"].startswith("RecursionError: too_deep")
+
+
 async def test_a_database_without_the_schema_is_left_alone(cluster: Server) -> None:
     async with fresh_database(cluster) as target, await target.connect() as connection:
         assert not await JobService(owner=target, clock=SystemClock()).is_ours(connection)

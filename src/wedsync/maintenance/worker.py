@@ -147,6 +147,10 @@ class JobService:
             if connection.closed or connection.broken:
                 raise  # nothing can be written down now: the job is found again, running without a worker
             return await self._judged(connection, job, error)
+        except OSError:
+            raise  # as above
+        except Exception as error:
+            return Outcome(state=JobState.FAILED, error=_in_one_line(f"{type(error).__name__}: {error}"))
         return Outcome(state=JobState.DONE, result={**result, "took_s": round(monotonic() - began, 3)})
 
     async def _judged(self, connection: AsyncConnection[TupleRow], job: Job, error: DatabaseError) -> Outcome:
