@@ -107,6 +107,15 @@ async def test_a_day_is_frozen_by_the_clocks_of_each_wedding(
         assert reason.endswith(words)
 
 
+async def test_a_wedding_in_an_unknown_zone_is_said_and_stops(database: ConnectionTarget) -> None:
+    """As after a newer PostgreSQL's names were restored on an older one."""
+    await up(database)
+    await tell(database, "alter table public.couples drop constraint couples_time_zone_check")
+    await tell(database, WEDDINGS.replace("Pacific/Kiritimati", "Pacific/Atlantis"))
+    with pytest.raises(CalendarUnreadable, match="in a time zone"):
+        await calendar(database, datetime(2026, 11, 28, 12, 0, tzinfo=UTC)).reasons()
+
+
 async def test_where_it_is_saturday_is_a_setting(weddings: ConnectionTarget) -> None:
     late_friday = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
     assert await calendar(weddings, late_friday).reasons() == ()

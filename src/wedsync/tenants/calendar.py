@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow, class_row
 
 from wedsync.clock import Clock
 from wedsync.database import ConnectionTarget
@@ -67,7 +68,7 @@ class WeddingCalendar:
         A cancelled wedding does not count. Raises `CalendarUnreadable` where the role does not see all of them.
         """
         sql = statements("tenants")
-        values = {"now": self._clock.now(), "time_zone": self._time_zone}
+        values: dict[str, object] = {"now": self._clock.now(), "time_zone": self._time_zone}
         async with await self._target.connect() as connection:
             try:
                 await connection.execute(sql["see_every_row"])
@@ -77,9 +78,7 @@ class WeddingCalendar:
                 today = await (await connection.execute(sql["calendar_today"], values)).fetchone()
                 if today is None or not today[1]:
                     return ()
-                async with connection.cursor(row_factory=class_row(Wedding)) as cursor:
-                    await cursor.execute(sql["weddings_near"], values)
-                    return reasons_to_wait(today[0], self._time_zone, await cursor.fetchall())
+                return reasons_to_wait(today[0], self._time_zone, await _weddings_near(connection, values))
             except psycopg.errors.InvalidParameterValue as error:
                 raise ConfigProblem(
                     f"calendar.time_zone is {self._time_zone!r}, which PostgreSQL does not know",
@@ -93,3 +92,16 @@ class WeddingCalendar:
                     hint="let the role see every row of public.couples (bypassrls, select); in a database that is "
                     "not WedSync's: calendar.enabled = false",
                 ) from error
+
+
+async def _weddings_near(connection: AsyncConnection[TupleRow], values: dict[str, object]) -> list[Wedding]:
+    async with connection.cursor(row_factory=class_row(Wedding)) as cursor:
+        try:
+            await cursor.execute(statements("tenants")["weddings_near"], values)
+            return await cursor.fetchall()
+        except psycopg.errors.InvalidParameterValue as error:
+            raise CalendarUnreadable(
+                "a wedding near today is in a time zone that PostgreSQL does not know",
+                detail=error.diag.message_primary,
+                hint="correct it: select id, time_zone from public.couples where not app.is_time_zone(time_zone)",
+            ) from error
