@@ -10,7 +10,7 @@ from support.migrations import ask, tell, write
 from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
 from wedsync.errors import MigrationsRefused
-from wedsync.migrations import Conditions, ProblemKind, read_files, status, up
+from wedsync.migrations import Conditions, ProblemKind, chain_anew, read_files, status, up
 
 KEY = b"key of this test"
 WITH_KEY = Conditions(by="alice", key=KEY)
@@ -79,12 +79,14 @@ async def test_a_ledger_of_the_first_version_is_read_as_it_is_and_upgraded_in_pl
     assert await ask(database, "select count(*) from ops.migrations where mac is null") == 0
 
 
-async def test_rows_written_without_a_key_are_chained_when_one_comes(
+async def test_rows_written_without_a_key_are_believed_only_when_somebody_says_so(
     database: ConnectionTarget, directory: Path
 ) -> None:
     await up(database, directory=directory)
-    assert (await status(database, directory=directory, key=KEY)).is_current
     write(directory, "0004_d", "select 1;")
+    with pytest.raises(MigrationsRefused, match="never made for want of a key"):
+        await up(database, directory=directory, conditions=WITH_KEY)
+    await chain_anew(database, reason="this database had no home", conditions=WITH_KEY)
     await up(database, directory=directory, conditions=WITH_KEY)
     assert (await status(database, directory=directory, key=KEY)).is_current
     write(directory, "0005_e", "select 1;")
@@ -104,6 +106,8 @@ async def test_rows_written_without_a_key_are_chained_when_one_comes(
         ("insert into ops.migrations select 4, kind, 4, 'd', checksum, raw_checksum, now(), 1, by, text, reason,"
          " detail, mac from ops.migrations where id = 3", "0004_d"),
         ("delete from ops.migration_head", "end of the ledger"),
+        ("update ops.migrations set by = 'nobody', mac = null; delete from ops.migration_head", "all 3 rows"),
+        ("update ops.migrations set mac = null; update ops.migration_head set key_id = null, mac = null", "all 3 rows"),
     ],
 )  # fmt: skip
 async def test_a_row_changed_by_hand_is_named_by_status_and_stops_everything(

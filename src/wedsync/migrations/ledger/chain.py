@@ -60,6 +60,14 @@ def broken_links(rows: Sequence[LedgerRow], head: Head, key: bytes) -> tuple[Pro
     return tuple(_breaks(rows, head, key))
 
 
+def without_codes(rows: int) -> Problem:
+    """No row has a code, and there is no head: nothing says that the rows are as they were written."""
+    which = "the row" if rows == 1 else f"all {rows} rows"
+    return _tampered(
+        "ops.migrations", f"{which} of ops.migrations: the codes were removed by hand, or never made for want of a key"
+    )
+
+
 def _breaks(rows: Sequence[LedgerRow], head: Head, key: bytes) -> Iterator[Problem]:
     before, expected = _BEFORE_THE_FIRST, 1
     for row in rows:

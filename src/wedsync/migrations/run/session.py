@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow, class_row
 from wedsync.database import ConnectionTarget
 from wedsync.errors import MigrationsRefused
 from wedsync.migrations.files.directory import Problem
-from wedsync.migrations.ledger.chain import Head, broken_links, chained, head_after
+from wedsync.migrations.ledger.chain import Head, broken_links, chained, head_after, without_codes
 from wedsync.migrations.ledger.history import Entry, EventKind, LedgerRow
 from wedsync.sql import statements
 
@@ -45,8 +45,12 @@ class Ledger:
         return self.head.key_id is not None or any(row.mac is not None for row in self.rows)
 
     def tampering(self, key: bytes | None) -> tuple[Problem, ...]:
-        """What was changed by hand; nothing where that cannot be known: no key, or nothing is chained yet."""
-        return broken_links(self.rows, self.head, key) if key is not None and self.is_chained else ()
+        """What was changed by hand; nothing where that cannot be known: no key, or a ledger of the first version."""
+        if key is None or not self.is_upgraded:
+            return ()
+        if self.is_chained:
+            return broken_links(self.rows, self.head, key)
+        return (without_codes(len(self.rows)),) if self.rows else ()
 
 
 class Session:
@@ -202,30 +206,29 @@ async def read_ledger(connection: AsyncConnection[TupleRow]) -> Ledger:
 
 
 async def prepare_ledger(session: Session) -> Ledger:
-    """Make or upgrade the ledger, chain what is not chained yet, and stand at its end; under the runners' lock.
+    """Make or upgrade the ledger, and stand at its end; under the runners' lock.
 
-    Raises `MigrationsRefused` without a key where the ledger is chained: what was appended would break it.
+    Rows of the first version get their codes as they are upgraded, and no others by themselves: a ledger that
+    lost all of its codes looks the same as one that never had any. Raises `MigrationsRefused` without a key
+    where the ledger is chained: what was appended would break it.
     """
     columns = await _columns(session.connection)
     if "seq" not in columns:
-        async with session.connection.transaction():
+        async with session.transaction():
             await session.connection.execute(_sql("upgrade_ledger" if columns else "create_ledger"))
             await session.connection.execute(_sql("create_ledger_companions"))
+            found = await read_ledger(session.connection)
+            if session.key is not None and found.rows:
+                await chain_rows(session, found.rows, reason=None)
     ledger = await read_ledger(session.connection)
     session.head = ledger.head
-    if session.key is None:
-        if ledger.is_chained:
-            raise MigrationsRefused(
-                "the ledger is protected by a key, and none was given",
-                detail=f"ops.migrations was chained with key {ledger.head.key_id}",
-                hint="run this from the home that holds secrets/migration_chain_key",
-            )
-        return ledger
-    if ledger.is_chained or not ledger.rows:
-        return ledger
-    async with session.transaction():
-        await chain_rows(session, ledger.rows, reason=None)
-    return await read_ledger(session.connection)
+    if session.key is None and ledger.is_chained:
+        raise MigrationsRefused(
+            "the ledger is protected by a key, and none was given",
+            detail=f"ops.migrations was chained with key {ledger.head.key_id}",
+            hint="run this from the home that holds secrets/migration_chain_key",
+        )
+    return ledger
 
 
 async def chain_rows(
