@@ -113,6 +113,26 @@ async def test_an_index_whose_server_was_killed_is_built_anew(
     assert (await status(database, directory=directory, key=b"k")).is_current
 
 
+DIES_AT_COMMIT = """
+create table public.kept ();
+create function public.die() returns trigger language plpgsql as
+    'begin perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(5); return null; end';
+create constraint trigger dies after insert on public.t deferrable initially deferred
+    for each row execute function public.die();
+insert into public.t values (1);
+"""
+
+
+async def test_of_a_commit_whose_answer_was_lost_nothing_is_claimed(
+    database: ConnectionTarget, directory: Path
+) -> None:
+    write(directory, "0001_dies", DIES_AT_COMMIT)
+    with pytest.raises(MigrationFailed, match="connection was lost") as told:
+        await up(database, directory=directory, conditions=KEY)
+    assert "whether it was committed is not known" in (told.value.hint or "")
+    assert [file.id for file in (await status(database, directory=directory, key=b"k")).pending] == ["0001_dies"]
+
+
 async def test_a_killed_server_loses_files_and_their_rows_together(
     own_cluster: Server, database: ConnectionTarget, directory: Path
 ) -> None:

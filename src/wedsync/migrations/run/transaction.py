@@ -107,6 +107,9 @@ async def _checked(session: Session, file: MigrationFile, text: str) -> None:
     if failure is None:
         return
     error, _ = failure
+    if session.connection.pgconn.status != ConnStatus.OK:
+        kept = "whether it was committed is not known; file and ledger row are either both there or neither"
+        raise connection_lost(file, psycopg.OperationalError(str(error)), kept=kept) from error
     raise MigrationFailed(
         f"{file.file_name}: {error.diag.message_primary or ' '.join(str(error).split())} ({error.sqlstate})",
         detail="its statements ran, but the end of its transaction failed",
