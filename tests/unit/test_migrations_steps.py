@@ -111,10 +111,15 @@ def test_a_step_that_ran_may_not_change_and_one_that_failed_may() -> None:
     assert changed_since("0001_a.sql", (), {1: record(old, StepState.DONE)}) is not None
 
 
-def test_an_index_of_such_a_file_needs_a_name() -> None:
+@pytest.mark.parametrize(
+    ("statement", "problem_is"),
+    [("create index concurrently on t (c)", "an index without a name"), ("discard all", "gives up the lock")],
+)
+def test_what_could_not_be_resumed_or_would_let_others_in_is_a_problem(statement: str, problem_is: str) -> None:
     from wedsync.migrations.files.header import read_header  # noqa: PLC0415 - beside its use
 
-    text = "-- transaction: none\ncreate index concurrently on t (c);\n"
+    text = f"-- transaction: none\n{statement};\n"
     file = MigrationFile(number=1, name="a", text=text, raw_checksum="", options=read_header(text).options)
     (problem,) = step_problems(file)
-    assert "0001_a.sql:2: an index without a name" in problem.message
+    assert problem.message.startswith("0001_a.sql:2: ")
+    assert problem_is in problem.message

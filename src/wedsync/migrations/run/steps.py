@@ -159,6 +159,13 @@ def step_problems(file: MigrationFile) -> Iterator[Problem]:
         texts.append((file.rollback_file_name, file.rollback_statements))
     for name, statements in texts:
         for step in steps_of(statements):
+            if isinstance(step.statement.node, _parser().DiscardStmt) and step.statement.needs_own_transaction:
+                yield Problem(
+                    kind=ProblemKind.CANNOT_RUN,
+                    id=file.id,
+                    message=f"{name}:{step.statement.line}: DISCARD ALL gives up the lock that keeps other runners out",
+                    hint="leave it out: what a file sets for itself ends with it",
+                )
             if step.kind is StepKind.CREATE_INDEX and not step.name:
                 yield Problem(
                     kind=ProblemKind.CANNOT_RUN,
@@ -169,10 +176,14 @@ def step_problems(file: MigrationFile) -> Iterator[Problem]:
 
 
 def _step(number: int, statement: Statement) -> Step:
+    kind, name, table = _about(statement, _parser())
+    return Step(number=number, statement=statement, kind=kind, name=name, table=table)
+
+
+def _parser() -> Any:
     from pglast import ast  # noqa: PLC0415 - the parser takes 80 ms to import
 
-    kind, name, table = _about(statement, ast)
-    return Step(number=number, statement=statement, kind=kind, name=name, table=table)
+    return ast
 
 
 def _about(statement: Statement, ast: Any) -> tuple[StepKind, str, str]:  # noqa: PLR0911 - a table
