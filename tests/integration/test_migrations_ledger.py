@@ -107,7 +107,8 @@ async def test_rows_written_without_a_key_are_believed_only_when_somebody_says_s
          " detail, mac from ops.migrations where id = 3", "0004_d"),
         ("delete from ops.migration_head", "end of the ledger"),
         ("update ops.migrations set by = 'nobody', mac = null; delete from ops.migration_head", "all 3 rows"),
-        ("update ops.migrations set mac = null; update ops.migration_head set key_id = null, mac = null", "all 3 rows"),
+        ("update ops.migrations set mac = null;"
+         " update ops.migration_head set key_id = null, mac = null", "all 3 rows"),
     ],
 )  # fmt: skip
 async def test_a_row_changed_by_hand_is_named_by_status_and_stops_everything(

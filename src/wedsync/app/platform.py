@@ -5,30 +5,31 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wedsync.backup import (
-    BackupKind,
-    BackupMirror,
-    BackupRecords,
-    BackupRuns,
-    BackupService,
-    ClusterAccess,
-    HeartbeatService,
-    PgBackRest,
-    RunReason,
-    Surveyor,
-    Verifier,
-)
 from wedsync.clock import Clock, SystemClock
-from wedsync.cluster import Engine, Secrets, Server, ensure_roles, find_engine, prepare_database
 from wedsync.config import Config, Home, LoadedConfig, Profile, load_config
 from wedsync.database import ConnectionTarget
 from wedsync.errors import UsageProblem
-from wedsync.maintenance import JobService, RoutineService, RunMigration
-from wedsync.migrations import Conditions, Patience, RestorePointRule, ShadowMaker
-from wedsync.recovery import Recoverer
-from wedsync.state import StateStore, open_state
-from wedsync.tenants import Eraser, WeddingCalendar
+
+if TYPE_CHECKING:  # a command pays only for what it asks for: see __getattr__ of wedsync.app
+    from wedsync.backup import (
+        BackupMirror,
+        BackupRecords,
+        BackupRuns,
+        BackupService,
+        ClusterAccess,
+        HeartbeatService,
+        PgBackRest,
+        Surveyor,
+        Verifier,
+    )
+    from wedsync.cluster import Engine, Secrets, Server
+    from wedsync.maintenance import JobService, RoutineService, RunMigration
+    from wedsync.migrations import Conditions, ShadowMaker
+    from wedsync.recovery import Recoverer
+    from wedsync.state import StateStore
+    from wedsync.tenants import Eraser, WeddingCalendar
 
 PASSWORD_ROLES = ("wedsync_owner", "wedsync_monitor", "wedsync_gateway")
 """Roles that connect over TCP, each with a password in `secrets/<role>`."""
@@ -87,28 +88,38 @@ class Platform:
             self.pgbackrest.write_config()
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> "Engine":
         """PostgreSQL's and pgBackRest's programs."""
+        from wedsync.cluster import find_engine
+
         return find_engine(self.home)
 
     @cached_property
-    def secrets(self) -> Secrets:
+    def secrets(self) -> "Secrets":
         """The secrets of the home."""
+        from wedsync.cluster import Secrets
+
         return Secrets(self.home)
 
     @cached_property
-    def state(self) -> StateStore:
+    def state(self) -> "StateStore":
         """The state file, open."""
+        from wedsync.state import open_state
+
         return open_state(self.home.state_db)
 
     @cached_property
-    def server(self) -> Server:
+    def server(self) -> "Server":
         """The PostgreSQL of the home (profile `local`)."""
+        from wedsync.cluster import Server
+
         return Server(engine=self.engine, home=self.home, config=self.config)
 
     @cached_property
-    def pgbackrest(self) -> PgBackRest:
+    def pgbackrest(self) -> "PgBackRest":
         """The backup engine."""
+        from wedsync.backup import PgBackRest
+
         return PgBackRest(engine=self.engine, home=self.home, config=self.config, cluster=self._adopted_cluster())
 
     @property
@@ -116,8 +127,10 @@ class Platform:
         """Whether the cluster's files can be backed up from here."""
         return self.is_local or self.config.database.data_directory is not None
 
-    def _adopted_cluster(self) -> ClusterAccess | None:
+    def _adopted_cluster(self) -> "ClusterAccess | None":
         """How pgBackRest reaches a cluster that is not ours; `None`: the one of the home."""
+        from wedsync.backup import ClusterAccess
+
         if self.is_local or self.config.database.data_directory is None:
             return None
         target = self.owner_target
@@ -130,30 +143,41 @@ class Platform:
         )
 
     @cached_property
-    def surveyor(self) -> Surveyor:
+    def surveyor(self) -> "Surveyor":
         """Says what can be restored."""
+        from wedsync.backup import Surveyor
+
         return Surveyor(pgbackrest=self.pgbackrest, state=self.state, clock=self.clock)
 
     @cached_property
-    def backup_runs(self) -> BackupRuns:
+    def backup_runs(self) -> "BackupRuns":
         """Takes and removes backups."""
+        from wedsync.backup import BackupRuns
+
         return BackupRuns(pgbackrest=self.pgbackrest, state=self.state, clock=self.clock)
 
     @cached_property
-    def backup_records(self) -> BackupRecords:
+    def backup_records(self) -> "BackupRecords":
         """What the state file knows of backups and runs."""
+        from wedsync.backup import BackupRecords
+
         return BackupRecords(self.state)
 
     @cached_property
-    def verifier(self) -> Verifier:
+    def verifier(self) -> "Verifier":
         """Reads repositories whole."""
+        from wedsync.backup import Verifier
+
         return Verifier(
             pgbackrest=self.pgbackrest, surveyor=self.surveyor, records=self.backup_records, clock=self.clock
         )
 
     @cached_property
-    def recoverer(self) -> Recoverer:
+    def recoverer(self) -> "Recoverer":
         """Takes the database back."""
+        from wedsync.backup import BackupKind, RunReason
+        from wedsync.recovery import Recoverer
+
         return Recoverer(
             surveyor=self.surveyor,
             server=self.server,
@@ -164,8 +188,10 @@ class Platform:
             safety_backup=lambda repo: self.backup_runs.take(BackupKind.INCR, repo=repo, reason=RunReason.SAFETY),
         )
 
-    def backup_service(self) -> BackupService:
+    def backup_service(self) -> "BackupService":
         """The keeper's schedule of backups."""
+        from wedsync.backup import BackupService
+
         return BackupService(
             runs=self.backup_runs,
             pgbackrest=self.pgbackrest,
@@ -173,8 +199,10 @@ class Platform:
             clock=self.clock,
         )
 
-    def heartbeat_service(self) -> HeartbeatService:
+    def heartbeat_service(self) -> "HeartbeatService":
         """The keeper's heartbeat."""
+        from wedsync.backup import HeartbeatService
+
         return HeartbeatService(
             owner=self.owner_target,
             state=self.state,
@@ -183,16 +211,22 @@ class Platform:
             keep=self.config.backup.recovery_window,
         )
 
-    def job_service(self, *, migrate: RunMigration) -> JobService:
+    def job_service(self, *, migrate: "RunMigration") -> "JobService":
         """The keeper's worker for what functions of the database queue."""
+        from wedsync.maintenance import JobService
+
         return JobService(owner=self.owner_target, clock=self.clock, migrate=migrate)
 
-    def routine_service(self) -> RoutineService:
+    def routine_service(self) -> "RoutineService":
         """The keeper's calls of what the schema wants called."""
+        from wedsync.maintenance import RoutineService
+
         return RoutineService(owner=self.owner_target, clock=self.clock)
 
-    def backup_mirror(self) -> BackupMirror:
+    def backup_mirror(self) -> "BackupMirror":
         """Tells the database what the state file knows of its backups."""
+        from wedsync.backup import BackupMirror
+
         return BackupMirror(records=self.backup_records, owner=self.owner_target, clock=self.clock)
 
     @property
@@ -217,8 +251,11 @@ class Platform:
             return self.owner_target
         return self.server.tcp_target("wedsync_owner", self.secrets.read("wedsync_owner"))
 
-    def shadow_maker(self) -> ShadowMaker:
+    def shadow_maker(self) -> "ShadowMaker":
         """How a copy of this home's schema is made beside it: as superuser where the server is ours."""
+        from wedsync.cluster import prepare_database
+        from wedsync.migrations import ShadowMaker
+
         admin = self.server.target("postgres", self.config.database.name) if self.is_local else self.owner_target
         return ShadowMaker(
             admin=admin,
@@ -239,11 +276,13 @@ class Platform:
         override: str | None = None,
         restore_point: bool = True,
         say: Callable[[str], None] = lambda _: None,
-    ) -> Conditions:
+    ) -> "Conditions":
         """Under which conditions the schema of this home is changed, by the operator unless `by` names another.
 
         Without `restore_point` none is made; with it a home that takes backups changes nothing without one.
         """
+        from wedsync.migrations import Conditions, Patience, RestorePointRule
+
         chosen = self.config.migrations
         rule = RestorePointRule.REQUIRED if self.takes_backups else RestorePointRule.IF_ALLOWED
         return Conditions(
@@ -262,15 +301,19 @@ class Platform:
         )
 
     @cached_property
-    def calendar(self) -> WeddingCalendar | None:
+    def calendar(self) -> "WeddingCalendar | None":
         """The days on which nothing disruptive is done; `None` where no day is special."""
+        from wedsync.tenants import WeddingCalendar
+
         if not self.config.calendar.enabled:
             return None
         return WeddingCalendar(self.owner_target, clock=self.clock, time_zone=self.config.calendar.time_zone)
 
     @property
-    def eraser(self) -> Eraser:
+    def eraser(self) -> "Eraser":
         """Erases tenants and people, and does so again after a recovery."""
+        from wedsync.tenants import Eraser
+
         backup = self.config.backup
         keep = max(backup.recovery_window, backup.keep_weekly) + max(backup.repo1.full_every, timedelta(days=1))
         return Eraser(
@@ -288,6 +331,8 @@ class Platform:
 
     async def settle_roles(self) -> None:
         """Make or mend roles, database and rights; needs the server running."""
+        from wedsync.cluster import ensure_roles
+
         passwords = {role: self.secrets.get_or_create(role) for role in PASSWORD_ROLES}
         await ensure_roles(self.server.target(), config=self.config, passwords=passwords)
 

@@ -64,7 +64,8 @@ def without_codes(rows: int) -> Problem:
     """No row has a code, and there is no head: nothing says that the rows are as they were written."""
     which = "the row" if rows == 1 else f"all {rows} rows"
     return _tampered(
-        "ops.migrations", f"{which} of ops.migrations: the codes were removed by hand, or never made for want of a key"
+        "ops.migrations",
+        f"{which} of ops.migrations: the codes were removed by hand, or never made for want of a key",
     )
 
 

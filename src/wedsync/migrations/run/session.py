@@ -45,7 +45,7 @@ class Ledger:
         return self.head.key_id is not None or any(row.mac is not None for row in self.rows)
 
     def tampering(self, key: bytes | None) -> tuple[Problem, ...]:
-        """What was changed by hand; nothing where that cannot be known: no key, or a ledger of the first version."""
+        """What was changed by hand; nothing where that cannot be known: no key, or a first version."""
         if key is None or not self.is_upgraded:
             return ()
         if self.is_chained:

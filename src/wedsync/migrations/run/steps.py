@@ -163,7 +163,7 @@ def step_problems(file: MigrationFile) -> Iterator[Problem]:
                 yield Problem(
                     kind=ProblemKind.CANNOT_RUN,
                     id=file.id,
-                    message=f"{name}:{step.statement.line}: DISCARD ALL gives up the lock that keeps other runners out",
+                    message=f"{name}:{step.statement.line}: DISCARD ALL gives up the runners' lock",
                     hint="leave it out: what a file sets for itself ends with it",
                 )
             if step.kind is StepKind.CREATE_INDEX and not step.name:
