@@ -113,7 +113,10 @@ def test_a_step_that_ran_may_not_change_and_one_that_failed_may() -> None:
 
 @pytest.mark.parametrize(
     ("statement", "problem_is"),
-    [("create index concurrently on t (c)", "an index without a name"), ("discard all", "gives up the runners' lock")],
+    [
+        ("create index concurrently on t (c)", "an index without a name"),
+        ("discard all", "gives up the runners' lock"),
+    ],
 )
 def test_what_could_not_be_resumed_or_would_let_others_in_is_a_problem(statement: str, problem_is: str) -> None:
     from wedsync.migrations.files.header import read_header  # noqa: PLC0415 - beside its use
