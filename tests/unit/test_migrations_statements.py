@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wedsync.errors import SqlUnreadable
+from wedsync.migrations import content_problems, order_files
 from wedsync.migrations.files.parsing import parse_statements
 from wedsync.migrations.files.statements import statement_at
 
@@ -112,6 +113,8 @@ truncate t
 def test_statements_that_cannot_share_a_transaction_are_known(sql: str, alone: bool) -> None:
     (statement,) = parse_statements(sql)
     assert statement.needs_own_transaction is alone
+    file = order_files({"0001_t.sql": sql.encode(), "0001_t.rollback.sql": b"select 1;"}).files[0]
+    assert bool(content_problems(file)) is alone  # it is looked at, whatever else the file has no word of
 
 
 TEXT = "select 1;\n\nselect 2,\n  missing\n  from t;\nselect 3;\n"
