@@ -32,31 +32,37 @@ from wedsync.sql import statements
 _CLEAN_UP = timedelta(seconds=1)
 
 
-async def apply_stepwise(session: Session, file: MigrationFile, how: Applying) -> LedgerRow:
-    """Run a file's steps, those that did not run yet; then its row of the ledger."""
-    how.on_file(file)
+async def apply_stepwise(
+    session: Session, file: MigrationFile, how: Applying, *, undone_by: MigrationFile | None = None
+) -> LedgerRow:
+    """Run a file's steps, those that did not run yet; then its row of the ledger.
+
+    With `undone_by`, the file's rollback as a text to run, those of the rollback.
+    """
+    text = undone_by or file
+    how.on_file(text)
     started = monotonic()
-    await run_steps(session, file, Direction.UP, how)
+    await _run_steps(session, file, Direction.UP if undone_by is None else Direction.DOWN, how)
     entry = Entry(
         kind=how.kind,
         name=file.name,
         number=file.number,
-        checksum=file.checksum,
-        raw_checksum=file.raw_checksum,
-        text=file.text,
+        checksum=text.checksum,
+        raw_checksum=text.raw_checksum,
+        text=text.text,
         took_ms=round((monotonic() - started) * 1000),
         detail=how.detail,
     )
     async with session.transaction():
         row = await session.append(entry)
-        await forget_steps(session, file)
+        await _forget_steps(session, file)
     return row
 
 
-async def run_steps(session: Session, file: MigrationFile, direction: Direction, how: Applying) -> None:
+async def _run_steps(session: Session, file: MigrationFile, direction: Direction, how: Applying) -> None:
     """Run the steps of a file or of its rollback, going on where an earlier run was interrupted.
 
-    Afterwards each is recorded as done, until `forget_steps`. Raises `StepUndecided` where only a person
+    Afterwards each is recorded as done, until the ledger has its row. Raises `StepUndecided` where only a person
     can tell whether a step ran, `MigrationsRefused` where the text of such a step was edited since.
     """
     steps = steps_of(file.statements if direction is Direction.UP else file.rollback_statements)
@@ -89,7 +95,7 @@ async def read_steps(session: Session, file: MigrationFile, direction: Direction
     }
 
 
-async def forget_steps(session: Session, file: MigrationFile) -> None:
+async def _forget_steps(session: Session, file: MigrationFile) -> None:
     """The file is done, in either direction: the ledger says so from now on."""
     await session.connection.execute(_sql("forget_steps"), {"id": file.number})
 

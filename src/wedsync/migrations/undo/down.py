@@ -13,14 +13,13 @@ from wedsync.events import Event, observe
 from wedsync.migrations.files.directory import SHIPPED, content_problems, read_files
 from wedsync.migrations.files.migration import MigrationFile
 from wedsync.migrations.files.problems import ProblemKind
-from wedsync.migrations.ledger.history import Entry, EventKind, LedgerRow
+from wedsync.migrations.ledger.history import EventKind, LedgerRow
 from wedsync.migrations.run.freeze import respect
 from wedsync.migrations.run.restore_point import RestorePoint, mark
 from wedsync.migrations.run.retry import Applying
 from wedsync.migrations.run.runner import Conditions, judge, migrating, refuse
 from wedsync.migrations.run.session import Ledger, Session, read_ledger
-from wedsync.migrations.run.steps import Direction
-from wedsync.migrations.run.stepwise import forget_steps, run_steps
+from wedsync.migrations.run.stepwise import apply_stepwise
 from wedsync.migrations.run.transaction import apply_in_one_transaction
 from wedsync.migrations.shadow.database import ShadowMaker
 from wedsync.migrations.undo.losses import Loss, Threat, lost_rows
@@ -194,23 +193,7 @@ async def _undo(session: Session, file: MigrationFile, how: Applying) -> LedgerR
     if file.rollback_options.transaction:
         (row,) = await apply_in_one_transaction(session, [text], how)
         return row
-    how.on_file(text)
-    started = monotonic()
-    await run_steps(session, file, Direction.DOWN, how)
-    entry = Entry(
-        kind=how.kind,
-        name=file.name,
-        number=file.number,
-        checksum=text.checksum,
-        raw_checksum=text.raw_checksum,
-        text=text.text,
-        took_ms=round((monotonic() - started) * 1000),
-        detail=how.detail,
-    )
-    async with session.transaction():
-        row = await session.append(entry)
-        await forget_steps(session, file)
-    return row
+    return await apply_stepwise(session, file, how, undone_by=text)
 
 
 def _chosen(
