@@ -83,8 +83,8 @@ async def test_killed_under_load_a_plain_start_loses_nothing_and_neither_does_a_
 ) -> None:
     async with load(protected) as ledger:
         await eventually(lambda: len(ledger.acknowledged) > 500, what="some load")
+        kept = len(ledger.acknowledged)  # first: what is acknowledged meanwhile may lie behind the moment
         moment = await protected.moment()
-        kept = len(ledger.acknowledged)
         await eventually(lambda: len(ledger.acknowledged) > kept + 300, what="more of it")
         await protected.kill()
     all_rows = set(ledger.acknowledged)
