@@ -1,7 +1,6 @@
-"""The operations API: what an operator does on the command line, over HTTP, for administrators only."""
+"""What programs talk to: the data API, sign-in, and the operations API."""
 
-from wedsync.api.caller import Callers
-from wedsync.api.migrate import Changed, MigrateEndpoint, SchemaChanges
-from wedsync.api.operations import operations_api
+from wedsync.api.callers import Callers
+from wedsync.api.operations import Changed, MigrateEndpoint, SchemaChanges, operations_api
 
 __all__ = ["Callers", "Changed", "MigrateEndpoint", "SchemaChanges", "operations_api"]

@@ -8,9 +8,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wedsync.api.answers import body_of, error_to_json, headers_of, json_answer, status_of
-from wedsync.api.caller import ADMINISTRATOR, Callers
-from wedsync.api.limit import CallLimit
+from wedsync.api.callers import ADMINISTRATOR, Callers
+from wedsync.api.limits import CallLimit
+from wedsync.api.operations.answers import body_of, error_to_json, headers_of, json_answer, status_of
 from wedsync.clock import Clock
 from wedsync.errors import UsageProblem, WedsyncError
 from wedsync.state import StateStore, record_action

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from wedsync.api.answers import json_answer
-from wedsync.api.migrate import MigrateEndpoint
+from wedsync.api.operations.answers import json_answer
+from wedsync.api.operations.migrate import MigrateEndpoint
 
 
 def operations_api(*, migrate: MigrateEndpoint) -> ASGIApp:

@@ -1,0 +1,5 @@
+"""How much and how often: what is refused before it costs anything."""
+
+from wedsync.api.limits.calls import CallLimit
+
+__all__ = ["CallLimit"]

@@ -1,0 +1,1 @@
+"""From a query and the catalogue to one SQL statement."""

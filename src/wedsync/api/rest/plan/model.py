@@ -1,0 +1,33 @@
+"""A planned request: SQL whose parameters are filled from each request of the same shape."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wedsync.api.rest.query.model import Given
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The parameter that is the request's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One parameter of the statement: a constant, a value of the request, or its body."""
+
+    source: bytes | Given | Body
+    convert: Callable[[str], str] | None = None
+    """Makes PostgreSQL's text of a given value (`in` lists become array literals); raises `RestError`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One statement. Its single row has the columns `body`, `page_total`, `total`, `response_headers`,
+    `response_status`, in this order; `body` is the answer as text, made in PostgreSQL.
+    """
+
+    sql: bytes
+    slots: tuple[Slot, ...]
+    read_only: bool
+    media_type: str
+    """Of the body."""

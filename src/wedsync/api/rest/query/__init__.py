@@ -1,0 +1,1 @@
+"""A request's query string as values: what to select, which rows, in which order."""

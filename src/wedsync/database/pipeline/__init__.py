@@ -1,0 +1,5 @@
+"""One round trip per request: batches over libpq's pipeline mode, on a few connections that all share."""
+
+from wedsync.database.pipeline.work import Result, Statement, Work
+
+__all__ = ["Result", "Statement", "Work"]
