@@ -159,6 +159,12 @@ class StatementFailed(WedsyncError):
     code = "WS211"
 
 
+class SchemaMissing(WedsyncError):
+    """A schema that the data API is to show is not in the database."""
+
+    code = "WS260"
+
+
 class BackupFailed(WedsyncError):
     """A backup ended with an error; the ones before it are untouched."""
 

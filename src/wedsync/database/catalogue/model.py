@@ -1,11 +1,21 @@
 """Tables, relationships and functions of the exposed schemas, as plain values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 Name = tuple[str, str]
 """Schema and name."""
+
+ANY_ROW: Name = ("pg_catalog", "anyelement")
+"""In `media_handlers`: what makes a media type of the rows of any table."""
+
+_OF_ANY_LENGTH = {
+    "bit": "bit varying",
+    "bit[]": "bit varying[]",
+    "character": "character varying",
+    "character[]": "character varying[]",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +101,13 @@ class Relationship:
     function: Name | None = None
     """A computed relationship: a function that takes a row of the source and gives rows of the target."""
     is_self: bool = False
+    is_referenced: bool = False
+    """One-to-one: the foreign key is the target's, not the source's."""
+
+    @property
+    def is_to_one(self) -> bool:
+        """Whether at most one row of the target belongs to a row of the source."""
+        return self.cardinality in {Cardinality.MANY_TO_ONE, Cardinality.ONE_TO_ONE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +119,11 @@ class Parameter:
     type: str
     required: bool
     variadic: bool = False
+
+    @property
+    def cast_type(self) -> str:
+        """The type to read a value as: `bit` and `character` alone mean one bit, one character."""
+        return _OF_ANY_LENGTH.get(self.type, self.type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,3 +168,9 @@ class Catalogue:
     has_postgis: bool
     fingerprint: str
     """Changes with the catalogue; cheap to ask for again."""
+    schemas: tuple[str, ...] = ()
+    """The exposed schemas; the first is the one that is meant where a request names none."""
+    extra_search_path: tuple[str, ...] = ()
+    """Schemas that statements see besides the exposed one, and that the data API does not show."""
+    schema_descriptions: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Comments on the exposed schemas."""
