@@ -10,7 +10,7 @@ import httpx
 import jwt
 import pytest
 
-from wedsync.api import Callers, Changed, MigrateEndpoint, operations_api
+from wedsync.api import Callers, Changed, KeySet, MigrateEndpoint, TokenRules, Tokens, operations_api
 from wedsync.errors import (
     BeyondShadow,
     CannotConnect,
@@ -84,7 +84,8 @@ async def client(state: StateStore, schema: FakeSchema, clock: FakeClock) -> Asy
     def as_problem(error: Exception) -> WedsyncError | None:
         return WedsyncError("in our words") if isinstance(error, KeyError) else None
 
-    migrate = MigrateEndpoint(schema, callers=Callers(KEY), state=state, clock=clock, as_problem=as_problem)
+    callers = Callers(Tokens(KeySet.from_secret(KEY), TokenRules()))
+    migrate = MigrateEndpoint(schema, callers=callers, state=state, clock=clock, as_problem=as_problem)
     transport = httpx.ASGITransport(operations_api(migrate=migrate), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as made:
         yield made

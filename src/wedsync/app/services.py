@@ -58,7 +58,14 @@ async def renew_certificate_daily(platform: Platform) -> None:
 
 async def run_gateway(platform: Platform) -> None:
     """The HTTP side, until cancelled."""
-    from wedsync.api import Callers, MigrateEndpoint, operations_api  # noqa: PLC0415 - no other process needs
+    from wedsync.api import (  # noqa: PLC0415 - no other process needs
+        Callers,
+        KeySet,
+        MigrateEndpoint,
+        TokenRules,
+        Tokens,
+        operations_api,
+    )
     from wedsync.app.schema_changes import HomeSchema  # noqa: PLC0415 - the web framework
     from wedsync.web import gateway_app, serve  # noqa: PLC0415
 
@@ -66,7 +73,7 @@ async def run_gateway(platform: Platform) -> None:
         reader = StatusReader(platform)
         migrate = MigrateEndpoint(
             HomeSchema(platform),
-            callers=Callers(platform.secrets.get_or_create(SIGNING_KEY)),
+            callers=Callers(Tokens(KeySet.from_secret(platform.secrets.get_or_create(SIGNING_KEY)), TokenRules())),
             state=platform.state,
             clock=platform.clock,
             as_problem=as_problem,

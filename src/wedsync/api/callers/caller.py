@@ -15,4 +15,10 @@ class Caller:
     claims_json: bytes
     """The same as PostgreSQL gets them in `request.jwt.claims`: made once a token, not once a request."""
     is_anonymous: bool
-    """Whether it came without a token of its own: 42501 is 401 for it, 403 for the others."""
+    """Whether it came as the anonymous role: 42501 is 401 for it, 403 for the others."""
+    counted_as: str = ""
+    """Whose calls are counted together: the person or key; empty: whoever calls from the same address."""
+    tenant: str = ""
+    """The organization a key acts for; empty for a person, who may belong to several."""
+    may_write: bool = True
+    """Whether its key allows anything but reading; what a person may do is the database's to say."""

@@ -70,7 +70,9 @@ class MigrateEndpoint:
         """POST applies or tries; PUT repairs."""
         dry_run = False
         try:
-            self._callers.require_administrator(request.headers.get("authorization"))
+            await self._callers.require_administrator(
+                request.headers.get("authorization"), request.headers.get("apikey")
+            )
             order = await self._order(request)
             dry_run = isinstance(order, MigrateOrder) and order.dry_run
             done = await self._carry_out(request, order)
