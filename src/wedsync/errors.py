@@ -404,3 +404,33 @@ class TooLarge(WedsyncError):
     """The body of a call over HTTP is larger than anything it may hold."""
 
     code = "WS804"
+
+
+class FiguresMissing(WedsyncError):
+    """The database does not have what the platform's migrations make, or the role may not use it."""
+
+    code = "WS840"
+
+
+class NotThere(WedsyncError):
+    """No job, run or backup has this id."""
+
+    code = "WS841"
+
+
+class KeyReused(WedsyncError):
+    """An idempotency key came a second time with another request."""
+
+    code = "WS842"
+
+
+class OutcomeUnknown(WedsyncError):
+    """A request with this idempotency key was begun, and nobody wrote down how it ended."""
+
+    code = "WS843"
+
+
+class NotConfirmed(WedsyncError):
+    """What destroys is done only when the call repeats what it is about."""
+
+    code = "WS844"

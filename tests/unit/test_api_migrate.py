@@ -10,7 +10,17 @@ import httpx
 import jwt
 import pytest
 
-from wedsync.api import Callers, Changed, KeySet, MigrateEndpoint, TokenRules, Tokens, operations_api
+from wedsync.api import (
+    Callers,
+    Changed,
+    Entrance,
+    KeySet,
+    TokenAdministrators,
+    TokenRules,
+    Tokens,
+    migrate_operations,
+    operations_api,
+)
 from wedsync.errors import (
     BeyondShadow,
     CannotConnect,
@@ -85,8 +95,11 @@ async def client(state: StateStore, schema: FakeSchema, clock: FakeClock) -> Asy
         return WedsyncError("in our words") if isinstance(error, KeyError) else None
 
     callers = Callers(Tokens(KeySet.from_secret(KEY), TokenRules()))
-    migrate = MigrateEndpoint(schema, callers=callers, state=state, clock=clock, as_problem=as_problem)
-    transport = httpx.ASGITransport(operations_api(migrate=migrate), raise_app_exceptions=False)
+    entrance = Entrance(
+        administrators=TokenAdministrators(callers), state=state, clock=clock, as_problem=as_problem
+    )
+    app = operations_api(migrate_operations(schema, clock=clock), entrance=entrance)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as made:
         yield made
 
@@ -148,7 +161,7 @@ async def test_it_applies_and_says_what(client: httpx.AsyncClient, schema: FakeS
         "dry_run": False,
         "applied_migrations": ["0007_x"],
         "errors": [],
-        "timestamp": "2026-11-18T09:00:00+00:00",
+        "timestamp": "2026-11-18T09:00:00Z",
         "restore_point": None,
     }
     assert schema.asked == [("apply", "service_role from 127.0.0.1", "hot fix")]

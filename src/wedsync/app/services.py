@@ -14,7 +14,6 @@ from typing import ClassVar
 from wedsync.app.keys import SIGNING_KEY
 from wedsync.app.opening import setup_lock
 from wedsync.app.platform import Platform
-from wedsync.app.problems import as_problem
 from wedsync.app.queued_change import QueuedChange
 from wedsync.app.running import running_pid, service_lock
 from wedsync.app.view import StatusReader
@@ -61,29 +60,22 @@ async def run_gateway(platform: Platform) -> None:
     from wedsync.api import (  # noqa: PLC0415 - no other process needs
         Callers,
         KeySet,
-        MigrateEndpoint,
+        TokenAdministrators,
         TokenRules,
         Tokens,
-        operations_api,
     )
-    from wedsync.app.schema_changes import HomeSchema  # noqa: PLC0415 - the web framework
+    from wedsync.app.operations import home_operations  # noqa: PLC0415 - the web framework
     from wedsync.web import gateway_app, serve  # noqa: PLC0415
 
     with service_lock(platform, "gateway"):
         reader = StatusReader(platform)
-        migrate = MigrateEndpoint(
-            HomeSchema(platform),
-            callers=Callers(Tokens(KeySet.from_secret(platform.secrets.get_or_create(SIGNING_KEY)), TokenRules())),
-            state=platform.state,
-            clock=platform.clock,
-            as_problem=as_problem,
-        )
+        callers = Callers(Tokens(KeySet.from_secret(platform.secrets.get_or_create(SIGNING_KEY)), TokenRules()))
         app = gateway_app(
             view=reader.view,
             ready=reader.ready,
             state=platform.state,
             clock=platform.clock,
-            api=operations_api(migrate=migrate),
+            api=home_operations(platform, administrators=TokenAdministrators(callers)),
         )
         await serve(app, platform.config.gateway.host, platform.config.gateway.port)
 

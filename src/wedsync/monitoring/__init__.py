@@ -1,5 +1,6 @@
 """How a home is: gather the facts, judge them, say what is wrong and what to do next."""
 
+from wedsync.monitoring.ask import ask_health, ask_metrics
 from wedsync.monitoring.backup_rules import continuous_window, last_good_backup
 from wedsync.monitoring.collect import Sources, collect
 from wedsync.monitoring.facts import (
@@ -20,13 +21,26 @@ from wedsync.monitoring.facts import (
     WalGap,
 )
 from wedsync.monitoring.issues import Issue, State
+from wedsync.monitoring.metrics import (
+    Connections,
+    DatabaseHealth,
+    DatabaseMetrics,
+    Performance,
+    Ping,
+    Storage,
+    TableSize,
+    judge_metrics,
+)
 from wedsync.monitoring.status import StatusView, Verdict, issue_words, judge
 from wedsync.monitoring.survey import LatestSurvey
 
 __all__ = [
     "Archiver",
     "BackupRun",
+    "Connections",
     "Database",
+    "DatabaseHealth",
+    "DatabaseMetrics",
     "Disk",
     "Facts",
     "Issue",
@@ -34,6 +48,8 @@ __all__ = [
     "KeptBackup",
     "LatestSurvey",
     "Part",
+    "Performance",
+    "Ping",
     "ProcessEvent",
     "Records",
     "Recovery",
@@ -42,12 +58,17 @@ __all__ = [
     "Sources",
     "State",
     "StatusView",
+    "Storage",
     "SurveyFacts",
+    "TableSize",
     "Verdict",
     "WalGap",
+    "ask_health",
+    "ask_metrics",
     "collect",
     "continuous_window",
     "issue_words",
     "judge",
+    "judge_metrics",
     "last_good_backup",
 ]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from wedsync.errors import StateProblem
 
-_VERSIONS = ("schema.sql", "erasures.sql", "verifications.sql")
+_VERSIONS = ("schema.sql", "erasures.sql", "verifications.sql", "requests.sql")
 """Scripts in order; the file's `user_version` says how many have run."""
 
-SqliteValue = str | int | float | None
+SqliteValue = str | int | float | bytes | None
 
 
 class StateStore:

@@ -1,5 +1,5 @@
 """How much and how often: what is refused before it costs anything."""
 
-from wedsync.api.limits.calls import CallLimit
+from wedsync.api.limits.calls import CallLimit, CallLimits
 
-__all__ = ["CallLimit"]
+__all__ = ["CallLimit", "CallLimits"]

@@ -1,40 +1,60 @@
 """Answers in JSON, and which status an error of ours has over HTTP."""
 
-from typing import TypeVar
+import re
+from collections.abc import Mapping
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
 
+from wedsync.api.operations.operation import Problem
 from wedsync.errors import (
+    BackupKept,
+    BackupUnknown,
     Busy,
     CannotConnect,
     DataLossRefused,
+    FiguresMissing,
+    KeyReused,
     MigrationBlocked,
     MigrationsFrozen,
     NotAdministrator,
+    NotConfirmed,
+    NothingToUndo,
     NotSignedIn,
+    NotThere,
+    OutcomeUnknown,
+    RecoveryRefused,
+    TargetUnreachable,
     TooLarge,
     TooManyCalls,
     WedsyncError,
 )
 
-T = TypeVar("T")
-
-_LONGEST_BODY_BYTES = 64 * 1024
 _STATUS: tuple[tuple[type[WedsyncError], int], ...] = (
     (NotSignedIn, 401),
     (NotAdministrator, 403),
+    (NotThere, 404),
+    (BackupUnknown, 404),
     (TooLarge, 413),
+    (KeyReused, 422),
+    (NotConfirmed, 422),
     (TooManyCalls, 429),
     (MigrationsFrozen, 423),
     (DataLossRefused, 409),
     (MigrationBlocked, 409),
+    (BackupKept, 409),
+    (OutcomeUnknown, 409),
+    (TargetUnreachable, 409),
+    (RecoveryRefused, 409),
+    (NothingToUndo, 409),
     (Busy, 409),
+    (FiguresMissing, 503),
     (CannotConnect, 503),
 )
 """The first that fits; 400 for the rest: something about the request, the files or the database is wrong."""
+_WORTH_COMING_AGAIN = (MigrationBlocked, Busy, CannotConnect)
 _RETRY_AFTER_S = 5
+_PATH = re.compile(r"(?<![\w:/.])/(?!api/)(?:[\w.@+-]+/)+([\w.@+-]*)")
 
 
 def status_of(error: WedsyncError) -> int:
@@ -42,36 +62,39 @@ def status_of(error: WedsyncError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
 
 
-def error_to_json(error: WedsyncError) -> dict[str, object]:
-    """An error as every answer shows it."""
-    return {"code": error.code, "message": error.message, "detail": error.detail, "hint": error.hint}
+def problem_of(error: WedsyncError) -> Problem:
+    """An error as every answer shows it: without the paths of this machine."""
+    return Problem(
+        code=error.code,
+        message=without_paths(error.message),
+        detail=without_paths(error.detail) if error.detail is not None else None,
+        hint=without_paths(error.hint) if error.hint is not None else None,
+    )
+
+
+def without_paths(text: str) -> str:
+    """`text` with the last part alone of each path of the machine: where a home is, is nobody's business."""
+    return _PATH.sub(lambda found: f"…/{found[1]}" if found[1] else "…", text)
 
 
 def headers_of(error: WedsyncError) -> dict[str, str]:
     """What a client needs besides: how to sign in, when to come again."""
-    status = status_of(error)
-    if status == 401:
-        return {"WWW-Authenticate": 'Bearer realm="wedsync"'}
-    if isinstance(error, TooManyCalls):
-        return {"Retry-After": str(error.retry_after_s)}
-    return {"Retry-After": str(_RETRY_AFTER_S)} if status in {409, 503} else {}
+    match error:
+        case NotSignedIn():
+            return {"WWW-Authenticate": 'Bearer realm="wedsync"'}
+        case TooManyCalls():
+            return {"Retry-After": str(error.retry_after_s)}
+        case _ if isinstance(error, _WORTH_COMING_AGAIN):
+            return {"Retry-After": str(_RETRY_AFTER_S)}
+        case _:
+            return {}
 
 
-def json_answer(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_answer(content: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer."""
-    return Response(
-        msgspec.json.encode(value, enc_hook=str),
-        status_code=status,
-        headers=headers,
-        media_type="application/json",
-    )
+    return Response(content, status_code=status, headers=dict(headers or {}), media_type="application/json")
 
 
-async def body_of(request: Request, kind: type[T]) -> T:
-    """The body of a request, checked against a msgspec type; raises `TooLarge` and `msgspec.DecodeError`."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _LONGEST_BODY_BYTES:
-            raise TooLarge(f"the body is larger than {_LONGEST_BODY_BYTES // 1024} kB")
-    return msgspec.json.decode(body, type=kind, strict=True)
+def encode(content: object) -> bytes:
+    """JSON; moments in ISO 8601, UTC."""
+    return msgspec.json.encode(content)
