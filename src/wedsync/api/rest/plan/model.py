@@ -21,6 +21,19 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What the planner expects: `explain (format json)`, whose `[0].Plan."Plan Rows"` is the total.
+
+    It runs as a second statement of the same transaction.
+    """
+
+    sql: bytes
+    slots: tuple[Slot, ...]
+    above: int | None
+    """A `total` of the plan up to this number is exact and holds; `None`: the estimate holds in any case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One statement. Its single row has the columns `body`, `page_total`, `total`, `response_headers`,
     `response_status`, in this order; `body` is the answer as text, made in PostgreSQL.
@@ -31,3 +44,5 @@ class Plan:
     read_only: bool
     media_type: str
     """Of the body."""
+    estimate: Estimate | None = None
+    """For `count=planned` and `count=estimated`; the greater of it and `total` is said."""

@@ -24,8 +24,8 @@ class Field:
     """A column, or something inside a JSON column: `data->items->>0`."""
 
     name: str
-    path: tuple[tuple[str, str], ...] = ()
-    """Arrow (`->` or `->>`) and operand (a key or an index)."""
+    path: tuple[tuple[str, str | int], ...] = ()
+    """Arrow (`->` or `->>`) and operand: a key, or the index of an array's element."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,13 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A query string without its values: equal shapes have equal plans."""
+    """A query string without its values: equal keys have equal plans."""
 
     key: str
+    """The query string, still percent-encoded, with `\\0` in place of each value."""
     values: tuple[str, ...]
+    """Decoded, in the order of their places in the key."""
+    offset: int = 0
+    """First row of the answer that is asked for, of query string and `Range` header together."""
+    limit: int | None = None
+    """Most rows that are asked for."""

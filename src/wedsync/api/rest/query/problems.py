@@ -1,0 +1,61 @@
+"""What is wrong with a query string, in PostgREST's words."""
+
+from typing import NoReturn
+
+from wedsync.api.rest.errors import Problem, RestError
+
+
+def unparsable(what: str, text: str, at: int, expecting: str) -> RestError:
+    """PGRST100: `text`, which is `what`, cannot be read from its character `at` on."""
+    seen = f"unexpected {_quoted(text[at])}" if at < len(text) else "unexpected end of input"
+    return RestError(
+        Problem(
+            status=400,
+            code="PGRST100",
+            message=f'"failed to parse {what} ({text})" (line 1, column {at + 1})',
+            details=f"{seen} expecting {expecting}",
+        )
+    )
+
+
+def too_large(message: str, details: str) -> RestError:
+    """PGRST100 for a query that is well formed, and more than we carry out."""
+    return RestError(Problem(status=400, code="PGRST100", message=message, details=details))
+
+
+def no_text() -> NoReturn:
+    """Raise what PostgreSQL would say of a zero byte, which never gets there."""
+    raise RestError(Problem(status=400, code="22021", message='invalid byte sequence for encoding "UTF8": 0x00'))
+
+
+def not_utf8() -> RestError:
+    """A query string that is not UTF-8."""
+    return RestError(
+        Problem(
+            status=400,
+            code="PGRST100",
+            message="The query string is not valid UTF-8",
+            hint="Percent-encode its values as UTF-8",
+        )
+    )
+
+
+def negative_limit() -> RestError:
+    """PGRST103 for `limit=-1`."""
+    return _no_range("Limit should be greater than or equal to zero.")
+
+
+def lower_above_upper() -> RestError:
+    """PGRST103 for `Range: 5-2`."""
+    return _no_range("The lower boundary must be lower than or equal to the upper boundary in the Range header.")
+
+
+def _no_range(details: str) -> RestError:
+    return RestError(
+        Problem(status=416, code="PGRST103", message="Requested range not satisfiable", details=details)
+    )
+
+
+def _quoted(character: str) -> str:
+    escaped = character.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,161 @@
+"""A query string's shape: what its plan depends on, apart from its values.
+
+This runs for every request, in a few microseconds; the key is only parsed when no plan is known for it yet.
+"""
+
+from urllib.parse import unquote_plus
+
+from wedsync.api.rest.query.limits import QueryLimits
+from wedsync.api.rest.query.model import Shape
+from wedsync.api.rest.query.operators import WITH_VALUE, takes_value
+from wedsync.api.rest.query.problems import lower_above_upper, negative_limit, no_text, not_utf8, too_large
+
+TAKEN = "\0"
+"""Stands in the key where a value was; a query string cannot contain it."""
+_KEPT_LIMIT = 1_000
+"""Limits up to here stay in the key: with a constant PostgreSQL keeps one plan, a parameter is planned for anew."""
+_NO_LIMITS = QueryLimits()
+_EMPTY = Shape("", ())
+_STRUCTURE = frozenset({"select", "columns", "on_conflict"})
+_TREES = frozenset({"order", "and", "or"})
+_RANGES = frozenset({"limit", "offset"})
+
+
+def shape_of(
+    query: bytes, *, header_range: str | None = None, arguments: bool = False, limits: QueryLimits = _NO_LIMITS
+) -> Shape:
+    """The shape of a raw query string, with the `Range` header of a GET.
+
+    `arguments` says that what has no operator is an argument of a function. Raises `RestError`.
+    """
+    if not query and header_range is None:
+        return _EMPTY
+    text = _text(query, limits)
+    kept: list[str] = []
+    values: list[str] = []
+    limit = offset = None
+    for part in text.split("&"):
+        name, equals, value = part.partition("=")
+        if not equals:
+            continue
+        plain = unquote_plus(name) if "%" in name or "+" in name else name
+        word = plain.rpartition(".")[2] if "." in plain else plain
+        if plain in _STRUCTURE or word in _TREES:
+            kept.append(part)
+        elif word in _RANGES:
+            number = _whole_number(value)
+            if plain == "limit":
+                limit = number
+            elif plain == "offset":
+                offset = number
+            elif number is not None:
+                _keep_number(name, number, kept, values)
+        else:
+            before, operand = _split(value)
+            if before is not None:
+                values.append(_decoded(operand))
+                kept.append(f"{name}={before}.{TAKEN}")
+            elif arguments and not value.startswith("is."):
+                values.append(_decoded(value))
+                kept.append(f"{name}={TAKEN}")
+            else:
+                kept.append(part)
+    first, most = _range(limit, offset, header_range)
+    if most is not None:
+        _keep_number("limit", most, kept, values)
+    if first:
+        values.append(str(first))
+        kept.append(f"offset={TAKEN}")
+    return Shape("&".join(kept), tuple(values), first, most)
+
+
+def _text(query: bytes, limits: QueryLimits) -> str:
+    if len(query) > limits.length:
+        raise too_large(
+            "The query string is too long", f"It has {len(query)} bytes; up to {limits.length} are accepted."
+        )
+    try:
+        text = query.decode()
+    except UnicodeDecodeError:
+        raise not_utf8() from None
+    if TAKEN in text:
+        no_text()
+    return text
+
+
+def _decoded(value: str) -> str:
+    if "%" not in value and "+" not in value:
+        return value
+    try:
+        text = unquote_plus(value, errors="strict")
+    except UnicodeDecodeError:
+        raise not_utf8() from None
+    if TAKEN in text:
+        no_text()
+    return text
+
+
+def _split(value: str) -> tuple[str | None, str]:
+    """`not.eq.5` into `not.eq` and `5`; nothing where there is no operator that takes a value."""
+    before, dot, operand = value.partition(".")
+    negated = before == "not" and dot
+    if negated:
+        before, dot, operand = operand.partition(".")
+    if not dot:
+        return None, ""
+    if before not in WITH_VALUE:
+        if "%" in before:  # like%28any%29
+            before = unquote_plus(before)
+        if not takes_value(before):
+            return None, ""
+    return (f"not.{before}" if negated else before), operand
+
+
+def _whole_number(value: str) -> int | None:
+    """The number; `None` of anything else, which PostgREST ignores."""
+    digits = value[1:] if value.startswith("-") else value
+    return int(value) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None  # noqa: PLR2004
+
+
+def _keep_number(name: str, number: int, kept: list[str], values: list[str]) -> None:
+    if 0 <= number <= _KEPT_LIMIT and not name.endswith("offset"):
+        kept.append(f"{name}={number}")
+    else:
+        values.append(str(number))
+        kept.append(f"{name}={TAKEN}")
+
+
+def _range(limit: int | None, offset: int | None, header: str | None) -> tuple[int, int | None]:
+    """First row and most rows, of `limit`, `offset` and header together: what is in all of them."""
+    if limit == 0:
+        return 0, 0
+    if limit is not None and limit < 0:
+        raise negative_limit()
+    first = offset or 0
+    last = None if limit is None else first + limit - 1
+    first = max(first, 0)
+    if header is not None:
+        from_header, to_header = _header_range(header)
+        first = max(first, from_header)
+        if to_header is not None:
+            last = to_header if last is None else min(last, to_header)
+    if last is None:
+        return first, None
+    if last < first:
+        raise negative_limit()
+    return first, last - first + 1
+
+
+def _header_range(header: str) -> tuple[int, int | None]:
+    """`0-9` or `10-`; what is none is ignored, as RFC 9110 says."""
+    lower, dash, upper = header.partition("-")
+    if not dash or not _digits(lower) or (upper and not _digits(upper)):
+        return 0, None
+    first, last = int(lower), int(upper) if upper else None
+    if last is not None and last < first:
+        raise lower_above_upper()
+    return first, last
+
+
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18  # noqa: PLR2004
