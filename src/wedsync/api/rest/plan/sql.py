@@ -5,7 +5,7 @@ identifier (`identifier`), a parameter (`parameter`), or the name of a type (`ty
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -96,6 +96,16 @@ def type_name(name: str) -> Sql:
 def known_type(name: str) -> Sql:
     """A type as `format_type` writes it: from the catalogue only, never from a client."""
     return Sql((name,))
+
+
+def number(value: int) -> Sql:
+    """A whole number that the planner of queries shall see."""
+    return Sql((str(int(value)),))
+
+
+def clause(template: LiteralString, pieces: Sequence[Sql], separator: LiteralString) -> Sql:
+    """The template around the joined pieces; nothing if there are none."""
+    return compose(template, joined(separator, pieces)) if pieces else NOTHING
 
 
 def rendered(sql: Sql) -> tuple[bytes, tuple[Slot, ...]]:

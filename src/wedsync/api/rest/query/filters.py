@@ -12,7 +12,9 @@ from wedsync.api.rest.query.scanner import FIELD_NAME, Scanner
 
 _OPERATOR = "operator (eq, gt, ...)"
 _NAMES = sorted(SIMPLE | QUANTIFIED | FULL_TEXT | {"in", "is", "isdistinct"}, key=len, reverse=True)
-_LIST = re.compile(r'[ \t]*\((?:"(?:[^"\\]|\\.)*"(?=[,)])|[^,)]*)(?:,(?:"(?:[^"\\]|\\.)*"(?=[,)])|[^,)]*))*\)', re.DOTALL)
+_LIST = re.compile(
+    r'[ \t]*\((?:"(?:[^"\\]|\\.)*"(?=[,)])|[^,)]*)(?:,(?:"(?:[^"\\]|\\.)*"(?=[,)])|[^,)]*))*\)', re.DOTALL
+)
 _QUOTED_VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"(?=[,)]|$)', re.DOTALL)
 _ARRAY = re.compile(r"\{[^{}]*\}")
 _PLAIN = re.compile(r"[^,)]*")

@@ -48,6 +48,11 @@ class _Reading:
         self.given += 1
         return Given(self.given - 1)
 
+    def value_of(self, scanner: Scanner, operator: str) -> Given:
+        """The value of a filter, which was taken out."""
+        del scanner, operator
+        return self.next_given()
+
     def count(self, condition: Filter | Logic) -> None:
         self.conditions += _filters_in(condition)
         if self.conditions > self.limits.conditions:
@@ -121,7 +126,7 @@ def _filter(reading: _Reading, name: str, value: str) -> None:
     column = Field(name=path[-1], path=json_path(scanner))
     if not scanner.done:
         raise scanner.failed('delimiter (.), "->>", "->" or end of input')
-    found = operation(Scanner("filter", value), column, lambda *_: reading.next_given())
+    found = operation(Scanner("filter", value), column, reading.value_of)
     reading.count(found)
     reading.level(tuple(path[:-1])).where.append(found)
 

@@ -104,9 +104,7 @@ def _field(scanner: Scanner) -> SelectField:
         return SelectField(field=Field(name="*"))
     alias = _alias(scanner)
     if scanner.take("count()"):
-        return SelectField(
-            field=Field(name="*"), alias=alias, aggregate="count", aggregate_cast=_cast(scanner)
-        )
+        return SelectField(field=Field(name="*"), alias=alias, aggregate="count", aggregate_cast=_cast(scanner))
     column = Field(name=scanner.need_name(), path=json_path(scanner))
     cast = _cast(scanner)
     aggregate = None

@@ -13,7 +13,7 @@ from wedsync.api.rest.query.problems import lower_above_upper, negative_limit, n
 TAKEN = "\0"
 """Stands in the key where a value was; a query string cannot contain it."""
 _KEPT_LIMIT = 1_000
-"""Limits up to here stay in the key: with a constant PostgreSQL keeps one plan, a parameter is planned for anew."""
+"""Limits up to here stay in the key: with a constant PostgreSQL keeps a plan, with a parameter it plans anew."""
 _NO_LIMITS = QueryLimits()
 _EMPTY = Shape("", ())
 _STRUCTURE = frozenset({"select", "columns", "on_conflict"})
@@ -30,43 +30,67 @@ def shape_of(
     """
     if not query and header_range is None:
         return _EMPTY
-    text = _text(query, limits)
-    kept: list[str] = []
-    values: list[str] = []
-    limit = offset = None
-    for part in text.split("&"):
+    found = _Found([], [])
+    for part in _text(query, limits).split("&"):
         name, equals, value = part.partition("=")
         if not equals:
             continue
         plain = unquote_plus(name) if "%" in name or "+" in name else name
-        word = plain.rpartition(".")[2] if "." in plain else plain
+        word = plain.rpartition(".")[2]
         if plain in _STRUCTURE or word in _TREES:
-            kept.append(part)
+            found.kept.append(part)
         elif word in _RANGES:
-            number = _whole_number(value)
-            if plain == "limit":
-                limit = number
-            elif plain == "offset":
-                offset = number
-            elif number is not None:
-                _keep_number(name, number, kept, values)
-        else:
-            before, operand = _split(value)
-            if before is not None:
-                values.append(_decoded(operand))
-                kept.append(f"{name}={before}.{TAKEN}")
-            elif arguments and not value.startswith("is."):
-                values.append(_decoded(value))
-                kept.append(f"{name}={TAKEN}")
-            else:
-                kept.append(part)
-    first, most = _range(limit, offset, header_range)
+            found.range(name, plain, _whole_number(value))
+        elif not found.filter(name, value, arguments):
+            found.kept.append(part)
+    first, most = _range(found.limit, found.offset, header_range)
     if most is not None:
-        _keep_number("limit", most, kept, values)
+        found.number("limit", most)
     if first:
-        values.append(str(first))
-        kept.append(f"offset={TAKEN}")
-    return Shape("&".join(kept), tuple(values), first, most)
+        found.number("offset", first)
+    return Shape("&".join(found.kept), tuple(found.values), first, most)
+
+
+class _Found:
+    """What was found so far."""
+
+    __slots__ = ("kept", "limit", "offset", "values")
+
+    def __init__(self, kept: list[str], values: list[str]) -> None:
+        self.kept = kept
+        self.values = values
+        self.limit: int | None = None
+        self.offset: int | None = None
+
+    def filter(self, name: str, value: str, arguments: bool) -> bool:
+        """Take the value out of a filter or argument; whether it is one."""
+        before, operand = _split(value)
+        if before is not None:
+            self.values.append(_decoded(operand))
+            self.kept.append(f"{name}={before}.{TAKEN}")
+            return True
+        if arguments and not value.startswith("is."):
+            self.values.append(_decoded(value))
+            self.kept.append(f"{name}={TAKEN}")
+            return True
+        return False
+
+    def range(self, name: str, plain: str, number: int | None) -> None:
+        """`limit`, `offset`, or one of them of a relation; what is no number is ignored."""
+        if plain == "limit":
+            self.limit = number
+        elif plain == "offset":
+            self.offset = number
+        elif number is not None:
+            self.number(name, number)
+
+    def number(self, name: str, number: int) -> None:
+        """Keep a small limit, take everything else out."""
+        if 0 <= number <= _KEPT_LIMIT and not name.endswith("offset"):
+            self.kept.append(f"{name}={number}")
+        else:
+            self.values.append(str(number))
+            self.kept.append(f"{name}={TAKEN}")
 
 
 def _text(query: bytes, limits: QueryLimits) -> str:
@@ -114,15 +138,7 @@ def _split(value: str) -> tuple[str | None, str]:
 def _whole_number(value: str) -> int | None:
     """The number; `None` of anything else, which PostgREST ignores."""
     digits = value[1:] if value.startswith("-") else value
-    return int(value) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None  # noqa: PLR2004
-
-
-def _keep_number(name: str, number: int, kept: list[str], values: list[str]) -> None:
-    if 0 <= number <= _KEPT_LIMIT and not name.endswith("offset"):
-        kept.append(f"{name}={number}")
-    else:
-        values.append(str(number))
-        kept.append(f"{name}={TAKEN}")
+    return int(value) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None
 
 
 def _range(limit: int | None, offset: int | None, header: str | None) -> tuple[int, int | None]:
@@ -158,4 +174,4 @@ def _header_range(header: str) -> tuple[int, int | None]:
 
 
 def _digits(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18  # noqa: PLR2004
+    return text.isascii() and text.isdigit() and len(text) <= 18
