@@ -159,6 +159,58 @@ class StatementFailed(WedsyncError):
     code = "WS211"
 
 
+class PipelineBroken(WedsyncError):
+    """A connection of the pool ended while a statement was on it, and running it again did not help."""
+
+    code = "WS250"
+
+
+class Overloaded(WedsyncError):
+    """More is asked than the database can do in good time; nothing of this request was run."""
+
+    code = "WS251"
+
+    def __init__(self, message: str, *, retry_after_s: int, detail: str | None = None) -> None:
+        super().__init__(message, detail=detail, hint=f"come again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class CommitUnknown(WedsyncError):
+    """The connection was lost after a write was sent and before the answer: it may be committed, or not."""
+
+    code = "WS252"
+
+
+class PoolTimeout(WedsyncError):
+    """No connection of the pool became free in time."""
+
+    code = "WS253"
+
+
+class PoolClosed(WedsyncError):
+    """The pool is closed, or was not opened yet."""
+
+    code = "WS254"
+
+
+class ResultTooLarge(WedsyncError):
+    """A statement gave more than the gateway takes into its memory; the connection was given up."""
+
+    code = "WS255"
+
+
+class LeaseOverdue(WedsyncError):
+    """A connection was lent for longer than agreed and was taken back; its transaction is undone."""
+
+    code = "WS256"
+
+
+class LoginRoleUnfit(WedsyncError):
+    """The role that the gateway connects as cannot become the roles it serves, or is more than it may be."""
+
+    code = "WS257"
+
+
 class SchemaMissing(WedsyncError):
     """A schema that the data API is to show is not in the database."""
 
