@@ -486,3 +486,9 @@ class NotConfirmed(WedsyncError):
     """What destroys is done only when the call repeats what it is about."""
 
     code = "WS844"
+
+
+class GatewayRefused(WedsyncError):
+    """The gateway cannot serve this database as it was asked to: a role, a schema or a right is missing."""
+
+    code = "WS832"

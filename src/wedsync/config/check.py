@@ -79,6 +79,11 @@ def _ranges(config: Config) -> Iterator[tuple[str, float, tuple[float, float]]]:
     """Numbers, each with its least and greatest value."""
     yield "cluster.port", config.cluster.port, (1, 65535)
     yield "gateway.port", config.gateway.port, (1, 65535)
+    yield "gateway.max_rows", config.gateway.max_rows or 1, (1, 10_000_000)
+    yield "gateway.largest_body", config.gateway.largest_body, (1, 1_000_000_000)
+    yield "gateway.rate_per_second", config.gateway.rate_per_second, (0, 1_000_000)
+    yield "gateway.rate_burst", config.gateway.rate_burst, (1, 10_000_000)
+    yield "gateway.at_once", config.gateway.at_once, (0, 100_000)
     yield "cluster.memory_share", config.cluster.memory_share, (0.001, 0.5)
     yield "database.pool.max_size", config.database.pool.max_size, (1, 10_000)
     yield "migrations.lock_tries", config.migrations.lock_tries, (1, 10_000)

@@ -87,6 +87,19 @@ class DatabaseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pool: PoolConfig = PoolConfig()
 
 
+class StatementTimeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long a statement of the data API may take, by the role that it runs as."""
+
+    anon: timedelta = timedelta(seconds=3)
+    """Whoever comes without a token."""
+    authenticated: timedelta = timedelta(seconds=8)
+    """Whoever signed in."""
+    service_role: timedelta = timedelta(seconds=30)
+    """Programs with the service key."""
+    others: timedelta = timedelta(seconds=8)
+    """Any other role that a token may name."""
+
+
 class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The HTTP side."""
 
@@ -94,6 +107,40 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Address the gateway listens on."""
     port: int = 8000
     """Port of the API and the console."""
+    schemas: str = "public"
+    """Schemas that the data API shows, separated by spaces; the first is shown to whoever names none."""
+    search_path: str = "public"
+    """Schemas whose functions and operators statements find besides, separated by spaces."""
+    anon_role: str = "anon"
+    """Role of calls without a token; empty: there are none."""
+    role_claim: str = ".role"
+    """Where in a token's claims the role is, as `.app_metadata.role` or `.roles[0]`."""
+    audience: str = ""
+    """Who a token must be for, if it says so (`aud`); empty: anybody."""
+    max_rows: int | None = 1000
+    """Rows of one answer at the most; none: as many as there are."""
+    aggregates: bool = False
+    """Whether `sum()`, `count()` and the like may be asked for: they can read whole tables."""
+    rollback_allowed: bool = False
+    """Whether a client may try a write without keeping it: `Prefer: tx=rollback`."""
+    largest_body: int = 10_485_760
+    """Bytes of a request's body at the most."""
+    cors_origins: str = "*"
+    """Origins whose pages may call the data API, separated by spaces; `*`: all, for tokens are in no cookie."""
+    trusted_proxies: str = ""
+    """Addresses or networks whose X-Forwarded-For is believed, separated by spaces."""
+    hosts: str = ""
+    """Further names the console is reached by, separated by spaces."""
+    rate_per_second: float = 1000
+    """Requests a second of one person, key, organization's keys or address; 0: as many as come. Not for the
+    service key."""
+    rate_burst: int = 2000
+    """Requests that may come at once after a pause."""
+    at_once: int = 200
+    """Requests of one caller under way at the same time; 0: any number."""
+    slow_request: timedelta = timedelta(seconds=1)
+    """A request that takes longer is written to the log."""
+    statement_timeout: StatementTimeouts = StatementTimeouts()
 
 
 class RepositoryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

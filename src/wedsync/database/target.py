@@ -47,10 +47,15 @@ class ConnectionTarget:
     application_name: str = "wedsync"
     further: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """Other libpq parameters, such as `passfile` or `target_session_attrs`."""
+    as_given: Mapping[str, str] | None = field(default=None, repr=False)
+    """All of libpq's parameters, where a DSN names several hosts or a service: they go to it as they are."""
 
     @classmethod
-    def from_dsn(cls, dsn: str) -> Self:
-        """The target that a DSN (URL or `key=value` words) names; `ConfigProblem` if it is malformed."""
+    def from_dsn(cls, dsn: str, *, any_host: bool = False) -> Self:
+        """The target that a DSN (URL or `key=value` words) names; `ConfigProblem` if it is malformed.
+
+        With `any_host` it may name a service or several hosts, of which libpq takes the first that fits.
+        """
         try:
             given = {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value is not None}
             port = int((given.get("port") or "5432").partition(",")[0])
@@ -61,6 +66,8 @@ class ConnectionTarget:
                 detail=f"the driver could not read it ({type(error).__name__})",
                 hint="write it like postgresql://user@host:5432/database?sslmode=verify-full",
             ) from None
+        if any_host and ("service" in given or "," in given.get("host", "") + given.get("hostaddr", "")):
+            return cls._of_several(given)
         if "service" in given or "," in given.get("host", ""):
             raise ConfigProblem(
                 "the DSN names a service or several hosts",
@@ -80,16 +87,33 @@ class ConnectionTarget:
             further={name: value for name, value in given.items() if name not in _NAMED},
         )
 
+    @classmethod
+    def _of_several(cls, given: Mapping[str, str]) -> Self:
+        """A target whose hosts, ports and whatever a service file adds are libpq's to read."""
+        return cls(
+            host=given.get("host") or given.get("hostaddr") or f"service {given['service']}",
+            port=5432,
+            dbname=given.get("dbname") or given.get("user") or "",
+            user=given.get("user") or "",
+            password=given.get("password"),
+            application_name=given.get("application_name") or "wedsync",
+            as_given=dict(given),
+        )
+
     @property
     def is_local_socket(self) -> bool:
         """Whether it goes through a unix socket rather than TCP."""
         return self.host.startswith(("/", "@"))
 
     def __str__(self) -> str:
+        if self.as_given is not None:
+            return f"{self.user}@{self.host}/{self.dbname}"
         return f"{self.user}@{self.host}:{self.port}/{self.dbname}"
 
     def parameters(self) -> dict[str, str]:
         """libpq's parameters, the password included."""
+        if self.as_given is not None:
+            return {"application_name": self.application_name, **self.as_given}
         given = {
             **self.further,
             "host": self.host,

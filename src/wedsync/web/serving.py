@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import resource
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,8 +11,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from wedsync.errors import ConfigProblem, PortTaken
+from wedsync.web.bounded import BoundedProtocol, end_late_requests
 
-_LAST_ANSWERS_S = 5
+_LAST_ANSWERS_S = 10
+_KEEP_ALIVE_S = 75
+"""Longer than proxies and clients keep a resting connection: they end it, and not we while a request comes."""
 _BACKLOG = 2048
 
 
@@ -29,12 +33,14 @@ async def serve(app: ASGIApp, host: str, port: int) -> None:
     Raises `PortTaken` if something else listens there, `ConfigProblem` if there is no such address.
     """
     listening = _listen(host, port)
+    _allow_many_connections()
     with listening:
         server = _Server(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=BoundedProtocol,
                 ws="none",
+                timeout_keep_alive=_KEEP_ALIVE_S,
                 lifespan="off",
                 log_config=None,
                 access_log=False,  # it would write the tokens of sign-in links
@@ -44,12 +50,21 @@ async def serve(app: ASGIApp, host: str, port: int) -> None:
             )
         )
         answering = asyncio.create_task(server.serve(sockets=[listening]), name="gateway")
+        ending = asyncio.create_task(end_late_requests(server.server_state.connections), name="late requests")
         try:
             await asyncio.shield(answering)
         except asyncio.CancelledError:
             server.should_exit = True
             await answering
             raise
+        finally:
+            ending.cancel()
+
+
+def _allow_many_connections() -> None:
+    """Each client is a file: take what the system lets this process have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(host: str, port: int) -> socket.socket:
