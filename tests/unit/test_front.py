@@ -28,11 +28,13 @@ class App:
         self.body = b"{}"
         self.headers: list[tuple[bytes, bytes]] = [(b"content-type", b"application/json; charset=utf-8")]
         self.error: Exception | None = None
+        self.arrived = asyncio.Event()
         self.go_on = asyncio.Event()
         self.go_on.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scopes.append(scope)
+        self.arrived.set()
         while (await receive()).get("more_body"):
             pass
         await self.go_on.wait()
@@ -159,12 +161,11 @@ async def test_no_more_than_so_many_at_once(app: App) -> None:
     app.go_on.clear()
     async with client(made) as http, asyncio.TaskGroup() as group:
         first = group.create_task(http.get("/rest/v1/x"))
-        while not app.scopes:
-            await asyncio.sleep(0)
+        await app.arrived.wait()
         assert (await http.get("/rest/v1/x")).status_code == 429
+        app.arrived.clear()
         other = group.create_task(http.get("/rest/v1/x", headers=bearer(role="authenticated", sub="b")))
-        while len(app.scopes) < 2:
-            await asyncio.sleep(0)
+        await app.arrived.wait()
         app.go_on.set()
         assert [(await first).status_code, (await other).status_code] == [200, 200]
         assert (await http.get("/rest/v1/x")).status_code == 200
