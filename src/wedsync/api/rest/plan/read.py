@@ -13,7 +13,9 @@ from wedsync.database.catalogue import Table
 
 ROWS = "wedsync_rows"
 """What the rows of the answer are called where its body is made."""
-JSON_ARRAY = compose("coalesce(json_agg({}), '[]')", identifier(ROWS))
+ROW = compose("{}.*", identifier(ROWS))
+"""One of them, whole; without `.*` it could be a column that a client named so."""
+JSON_ARRAY = compose("coalesce(json_agg({}), '[]')", ROW)
 NO_BODY = compose("null::text")
 JSON = "application/json"
 RESPONSE = compose(

@@ -23,7 +23,7 @@ from wedsync.api.rest.plan.sql import NOTHING, Sql, clause, column, compose, ide
 from wedsync.api.rest.plan.values import value_parameter
 from wedsync.api.rest.query import Order, Value
 
-_ROW = "row"
+_ROW, _VALUE = "row", "value"
 
 
 class Selecting:
@@ -74,8 +74,8 @@ class Selecting:
         """A subquery that gives the relation as one JSON value."""
         rows, row = self._child_rows(child, hoisting=False), identifier(_ROW)
         if child.way.is_to_one:
-            return compose("(select row_to_json({}) from ({}) {} limit 1)", row, rows, row)
-        return compose("(select coalesce(json_agg({}), '[]') from ({}) {})", row, rows, row)
+            return compose("(select row_to_json({}.*) from ({}) {} limit 1)", row, rows, row)
+        return compose("(select coalesce(json_agg({}.*), '[]') from ({}) {})", row, rows, row)
 
     def _joined(self, child: Child) -> Sql:
         """A spread as a join: the row itself, or an array for each of its columns."""
@@ -151,7 +151,7 @@ class Selecting:
                 child = _to_one(node, term.relation)
                 alias = f"{child.join_alias}.{position}"
                 joins.append(self._join_for_order(child, term, alias))
-                value = column(alias, _ROW)
+                value = column(alias, _VALUE)
             terms.append(_directed(term, value))
         return clause(" order by {}", terms, ", "), joins
 
@@ -160,7 +160,7 @@ class Selecting:
         return compose(
             " left join lateral (select {} as {} from {}{}) as {} on true",
             expression(term.field, child.node, self._reading),
-            identifier(_ROW),
+            identifier(_VALUE),
             source,
             clause(" where {}", self._conditions(child.node, links), " and "),
             identifier(alias),

@@ -1,0 +1,26 @@
+"""Fixtures for cases of the data API."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from support.rest import Api, Season, enter_schema, season_database
+from wedsync.cluster import Server
+
+
+@pytest.fixture(scope="session")
+def season(cluster: Server) -> Iterator[Season]:
+    """A database with the schema of the cases; nobody changes anything in it for good."""
+    with asyncio.Runner() as runner:
+        made = season_database(cluster)
+        yield runner.run(made.__aenter__())
+        runner.run(made.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def api(season: Season) -> AsyncIterator[Api]:
+    """The data API over it."""
+    async with await season.target.connect() as connection:
+        await enter_schema(connection)
+        yield Api(connection, season)
