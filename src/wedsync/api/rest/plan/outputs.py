@@ -7,7 +7,7 @@ that is not itself spread aggregates it.
 
 from dataclasses import dataclass, replace
 
-from wedsync.api.rest.errors import Problem, RestError
+from wedsync.api.rest.errors import not_implemented
 from wedsync.api.rest.plan.columns import expression, last_name
 from wedsync.api.rest.plan.node import Child, Node, Reading, computed_field
 from wedsync.api.rest.plan.sql import Sql, column, compose, type_name
@@ -83,14 +83,7 @@ def to_one_spread(child: Child, inside: list[Output]) -> list[Output]:
 def to_many_spread(child: Child, inside: list[Output]) -> list[Output]:
     """What a to-many spread gives to the level around: arrays. Raises PGRST127 for aggregates in it."""
     if aggregates_in(child.node):
-        raise RestError(
-            Problem(
-                status=400,
-                code="PGRST127",
-                message="Feature not implemented",
-                details="Aggregates are not implemented for one-to-many or many-to-many spreads.",
-            )
-        )
+        raise not_implemented("Aggregates are not implemented for one-to-many or many-to-many spreads.")
     return [
         Output(name=output.name, value=column(child.join_alias, output.name), is_plain=True) for output in inside
     ]

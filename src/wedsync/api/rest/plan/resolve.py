@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from wedsync.api.rest.errors import Problem, RestError
+from wedsync.api.rest.errors import aggregates_not_allowed, not_embedded
 from wedsync.api.rest.plan.node import Child, Names, Node, Reading, Source, table_source
 from wedsync.api.rest.plan.ways import find_way
 from wedsync.api.rest.query import Field, Level, Query, SelectField, SelectRelation
@@ -32,7 +32,7 @@ class _Resolving:
         fields = tuple(item for item in select if isinstance(item, SelectField))
         relations = [item for item in select if isinstance(item, SelectRelation)]
         if not self._reading.aggregates and any(item.aggregate for item in fields):
-            raise _problem("PGRST123", "Use of aggregate functions is not allowed")
+            raise aggregates_not_allowed()
         own, inside = _distributed(levels, relations)
         return Node(
             source=source,
@@ -96,11 +96,7 @@ def _distributed(
         first, *rest = level.path
         number = _position(first, relations)
         if number is None:
-            raise _problem(
-                "PGRST108",
-                f"'{first}' is not an embedded resource in this request",
-                hint=f"Verify that '{first}' is included in the 'select' query parameter.",
-            )
+            raise not_embedded(first)
         inside[number].append(replace(level, path=tuple(rest)))
     return own, inside
 
@@ -111,7 +107,3 @@ def _position(name: str, relations: Sequence[SelectRelation]) -> int | None:
     if by_key is not None:
         return by_key
     return next((number for number, relation in enumerate(relations) if relation.target == name), None)
-
-
-def _problem(code: str, message: str, *, hint: str | None = None) -> RestError:
-    return RestError(Problem(status=400, code=code, message=message, hint=hint))

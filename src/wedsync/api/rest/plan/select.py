@@ -7,7 +7,7 @@ relations whose columns the rows are ordered by. `!inner` and `relation=not.is.n
 
 from collections.abc import Iterable, Sequence
 
-from wedsync.api.rest.errors import Problem, RestError
+from wedsync.api.rest.errors import not_embedded, related_order_not_to_one
 from wedsync.api.rest.plan.columns import expression
 from wedsync.api.rest.plan.conditions import condition
 from wedsync.api.rest.plan.node import Child, Node, Reading, row_of
@@ -204,24 +204,9 @@ def _grouping(node: Node, outputs: Sequence[Output]) -> Sql:
 def _to_one(node: Node, relation: str) -> Child:
     child = next((child for child in node.children if child.key == relation), None)
     if child is None:
-        raise RestError(
-            Problem(
-                status=400,
-                code="PGRST108",
-                message=f"'{relation}' is not an embedded resource in this request",
-                hint=f"Verify that '{relation}' is included in the 'select' query parameter.",
-            )
-        )
+        raise not_embedded(relation)
     if not child.way.is_to_one:
-        raise RestError(
-            Problem(
-                status=400,
-                code="PGRST118",
-                message=f"A related order on '{relation}' is not possible",
-                details=f"'{child.parent_table[1]}' and '{relation}' do not form a many-to-one or one-to-one "
-                "relationship",
-            )
-        )
+        raise related_order_not_to_one(child.parent_table[1], relation)
     return child
 
 

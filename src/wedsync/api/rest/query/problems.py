@@ -40,22 +40,6 @@ def not_utf8() -> RestError:
     )
 
 
-def negative_limit() -> RestError:
-    """PGRST103 for `limit=-1`."""
-    return _no_range("Limit should be greater than or equal to zero.")
-
-
-def lower_above_upper() -> RestError:
-    """PGRST103 for `Range: 5-2`."""
-    return _no_range("The lower boundary must be lower than or equal to the upper boundary in the Range header.")
-
-
-def _no_range(details: str) -> RestError:
-    return RestError(
-        Problem(status=416, code="PGRST103", message="Requested range not satisfiable", details=details)
-    )
-
-
 def _quoted(character: str) -> str:
     escaped = character.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -5,10 +5,11 @@ This runs for every request, in a few microseconds; the key is only parsed when 
 
 from urllib.parse import unquote_plus
 
+from wedsync.api.rest.errors import limit_negative, range_reversed
 from wedsync.api.rest.query.limits import QueryLimits
 from wedsync.api.rest.query.model import Shape
 from wedsync.api.rest.query.operators import WITH_VALUE, takes_value
-from wedsync.api.rest.query.problems import lower_above_upper, negative_limit, no_text, not_utf8, too_large
+from wedsync.api.rest.query.problems import no_text, not_utf8, too_large
 
 TAKEN = "\0"
 """Stands in the key where a value was; a query string cannot contain it."""
@@ -146,7 +147,7 @@ def _range(limit: int | None, offset: int | None, header: str | None) -> tuple[i
     if limit == 0:
         return 0, 0
     if limit is not None and limit < 0:
-        raise negative_limit()
+        raise limit_negative()
     first = offset or 0
     last = None if limit is None else first + limit - 1
     first = max(first, 0)
@@ -158,7 +159,7 @@ def _range(limit: int | None, offset: int | None, header: str | None) -> tuple[i
     if last is None:
         return first, None
     if last < first:
-        raise negative_limit()
+        raise limit_negative()
     return first, last - first + 1
 
 
@@ -169,7 +170,7 @@ def _header_range(header: str) -> tuple[int, int | None]:
         return 0, None
     first, last = int(lower), int(upper) if upper else None
     if last is not None and last < first:
-        raise lower_above_upper()
+        raise range_reversed()
     return first, last
 
 
