@@ -3,7 +3,6 @@
 import pytest
 
 from support.rest import Api, Case, check
-from wedsync.cluster import Server
 
 ADA, CEM, EVA, GIL = "Ada & Bo", "Cem & Dia", "Eva & Flo", "Gil & Han"
 
