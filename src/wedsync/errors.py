@@ -217,6 +217,12 @@ class SchemaMissing(WedsyncError):
     code = "WS260"
 
 
+class CatalogueNotLoaded(WedsyncError):
+    """The data API does not know yet what the database holds: it could not be asked since the gateway started."""
+
+    code = "WS261"
+
+
 class BackupFailed(WedsyncError):
     """A backup ended with an error; the ones before it are untouched."""
 

@@ -108,6 +108,8 @@ insert into ops.migration_head (seq, last_mac, key_id, mac)
 values (%(seq)s, %(last_mac)s, %(key_id)s, %(head_mac)s)
 on conflict (only_one) do update
    set seq = excluded.seq, last_mac = excluded.last_mac, key_id = excluded.key_id, mac = excluded.mac;
+-- Gateways read the catalogue again when this commits (they know it as PostgREST does).
+notify pgrst, 'reload schema';
 
 -- name: set_mac
 update ops.migrations set mac = %(mac)s where seq = %(seq)s;

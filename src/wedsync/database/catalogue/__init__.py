@@ -13,11 +13,15 @@ from wedsync.database.catalogue.model import (
     Relationship,
     Table,
 )
+from wedsync.database.catalogue.source import CatalogueLoaded, CatalogueLoadFailed, CatalogueSource
 
 __all__ = [
     "ANY_ROW",
     "Cardinality",
     "Catalogue",
+    "CatalogueLoadFailed",
+    "CatalogueLoaded",
+    "CatalogueSource",
     "Column",
     "Function",
     "Junction",
