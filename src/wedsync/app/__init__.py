@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING
 from wedsync.on_demand import names_on_demand
 
 if TYPE_CHECKING:
+    from wedsync.app.background import do_run
+    from wedsync.app.backups import expire_backups, hold_backup, list_backups, take_backups, verify_backups
     from wedsync.app.keys import Keys, new_sign_in_link, read_keys
     from wedsync.app.opening import check_flags, close_home, require_free_ports, setup_lock, write_first_config
     from wedsync.app.platform import Platform, this_environment
     from wedsync.app.problems import as_problem
+    from wedsync.app.recoveries import carry_out, plan_recovery, plan_undo, recovery_window
     from wedsync.app.running import running_pid
     from wedsync.app.services import (
         last_words,
@@ -27,6 +30,14 @@ else:
     __getattr__ = names_on_demand(
         __name__,
         {
+            "background": ("do_run",),
+            "backups": (
+                "expire_backups",
+                "hold_backup",
+                "list_backups",
+                "take_backups",
+                "verify_backups",
+            ),
             "keys": (
                 "Keys",
                 "new_sign_in_link",
@@ -44,6 +55,12 @@ else:
                 "this_environment",
             ),
             "problems": ("as_problem",),
+            "recoveries": (
+                "carry_out",
+                "plan_recovery",
+                "plan_undo",
+                "recovery_window",
+            ),
             "running": ("running_pid",),
             "services": (
                 "last_words",
@@ -70,12 +87,20 @@ __all__ = [
     "Preparation",
     "StatusReader",
     "as_problem",
+    "carry_out",
     "check_flags",
     "close_home",
+    "do_run",
+    "expire_backups",
+    "hold_backup",
     "last_words",
+    "list_backups",
     "new_sign_in_link",
+    "plan_recovery",
+    "plan_undo",
     "prepare_adopted",
     "read_keys",
+    "recovery_window",
     "require_free_ports",
     "run_gateway",
     "run_keeper",
@@ -84,8 +109,10 @@ __all__ = [
     "setup_lock",
     "spawn_service",
     "stop_everything",
+    "take_backups",
     "this_environment",
     "until_signalled",
+    "verify_backups",
     "wait_for_service",
     "what_runs",
     "write_first_config",

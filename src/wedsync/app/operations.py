@@ -9,30 +9,46 @@ from wedsync.api import (
     AnyOperation,
     Entrance,
     PoolStatus,
+    backup_operations,
     database_operations,
     migrate_operations,
     operations_api,
+    overview_operations,
+    recovery_operations,
 )
+from wedsync.app.background import Background
 from wedsync.app.database_care import HomeCare
+from wedsync.app.desks import HomeBackups, HomeOverview, HomeRecovery
 from wedsync.app.platform import Platform
 from wedsync.app.problems import as_problem
 from wedsync.app.schema_changes import HomeSchema
+from wedsync.app.view import StatusReader
 
 
-def all_operations(platform: Platform, *, pool: Callable[[], PoolStatus] = PoolStatus) -> list[AnyOperation]:
+def all_operations(
+    platform: Platform, *, reader: StatusReader, pool: Callable[[], PoolStatus] = PoolStatus
+) -> list[AnyOperation]:
     """The whole table; nothing is connected to."""
     clock = platform.clock
+    background = Background(platform)
     return [
         *database_operations(HomeCare(platform), pool=pool, clock=clock),
         *migrate_operations(HomeSchema(platform), clock=clock),
+        *backup_operations(HomeBackups(platform, background)),
+        *recovery_operations(HomeRecovery(platform, background)),
+        *overview_operations(HomeOverview(platform, reader)),
     ]
 
 
 def home_operations(
-    platform: Platform, *, administrators: Administrators, pool: Callable[[], PoolStatus] = PoolStatus
+    platform: Platform,
+    *,
+    administrators: Administrators,
+    reader: StatusReader,
+    pool: Callable[[], PoolStatus] = PoolStatus,
 ) -> ASGIApp:
     """What is mounted at `/api`; `pool` says how the data API's connections stand."""
     entrance = Entrance(
         administrators=administrators, state=platform.state, clock=platform.clock, as_problem=as_problem
     )
-    return operations_api(all_operations(platform, pool=pool), entrance=entrance)
+    return operations_api(all_operations(platform, reader=reader, pool=pool), entrance=entrance)

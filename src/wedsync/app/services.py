@@ -75,7 +75,7 @@ async def run_gateway(platform: Platform) -> None:
             ready=reader.ready,
             state=platform.state,
             clock=platform.clock,
-            api=home_operations(platform, administrators=TokenAdministrators(callers)),
+            api=home_operations(platform, administrators=TokenAdministrators(callers), reader=reader),
         )
         await serve(app, platform.config.gateway.host, platform.config.gateway.port)
 

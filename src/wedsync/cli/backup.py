@@ -1,6 +1,6 @@
 """`backup …`: take, list, verify, expire, hold."""
 
-from time import monotonic
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +9,6 @@ from wedsync.cli.context import open_platform
 from wedsync.cli.output import Exit, ProgressLine, command, put_json, put_table
 
 if TYPE_CHECKING:
-    from wedsync.app import Platform
     from wedsync.backup import Backup
 
 
@@ -47,19 +46,16 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync backup verify --repo 2
         """
-        platform = _with_backups(home_path)
-        found = await platform.verifier.verify(_known(platform, repo))
-        problems = [
-            {"repo": item.repo, "label": item.label, "file": item.file, "problem": item.problem}
-            for item in found.problems
-        ]
+        from wedsync.app import verify_backups
+
+        found = await verify_backups(open_platform(home_path), repo=repo)
         if as_json:
-            put_json({"ok": found.ok, "checked": found.checked, "problems": problems})
+            put_json(found)
         elif found.ok:
             click.echo(f"all well: {found.checked} files and WAL segments are whole")
         else:
-            click.echo(f"{len(problems)} problems in {found.checked} files and WAL segments:")
-            put_table(problems, ["repo", "label", "file", "problem"])
+            click.echo(f"{len(found.problems)} problems in {found.checked} files and WAL segments:")
+            put_table([asdict(item) for item in found.problems], ["repo", "label", "file", "problem"])
         return Exit.DONE if found.ok else Exit.NO
 
     @click.option("--repo", type=int, help="With --label: the repository it is in.")
@@ -89,11 +85,12 @@ def register(main: click.Group) -> None:
         """
         if release == bool(reason):
             raise click.UsageError("give either --reason or --release")
-        platform = _with_backups(home_path, changes=True)
-        _audit(platform, "backup hold", {"repo": repo, "label": label, "reason": reason})
-        await platform.backup_runs.hold(repo=repo, label=label, reason=reason)
+        from wedsync.app import hold_backup
+
+        platform = open_platform(home_path)
+        done = await hold_backup(platform, repo=repo, label=label, reason=reason, by=platform.operator)
         if as_json:
-            put_json({"repo": repo, "label": label, "held": reason})
+            put_json(done)
         else:
             click.echo(f"{label} in repo{repo} is {'held: ' + reason if reason else 'released'}")
         return Exit.DONE
@@ -106,135 +103,62 @@ def register(main: click.Group) -> None:
 
 
 async def _run(home_path: str | None, *, as_json: bool, kind: str, repo: int | None) -> Exit:
-    from wedsync.backup import BackupKind, RunReason
+    from wedsync.app import take_backups
+    from wedsync.backup import BackupKind
     from wedsync.words import duration_words, size_words
 
-    platform = _with_backups(home_path, changes=True)
-    _known(platform, repo)
-    _audit(platform, "backup run", {"type": kind, "repo": repo})
+    platform = open_platform(home_path)
     line = ProgressLine()
-    taken: list[tuple[Backup, float]] = []
-    for number in platform.pgbackrest.repos if repo is None else (repo,):
-        began = monotonic()
-        newest = await platform.backup_runs.take(
-            BackupKind(kind),
-            repo=number,
-            reason=RunReason.OPERATOR,
-            on_progress=lambda percent, number=number: line.show(
-                f"{kind} backup to repo{number}: {percent:.0f} %"
-            ),
-        )
-        taken.append((newest, monotonic() - began))
+
+    def say(newest: "Backup", took_s: float) -> None:
         line.end()
         if not as_json:
             click.echo(
-                f"{newest.label} in repo{number}: {size_words(newest.database_bytes)} in"
-                f" {size_words(newest.repo_bytes)}, {duration_words(taken[-1][1])}"
+                f"{newest.label} in repo{newest.repo}: {size_words(newest.database_bytes)} in"
+                f" {size_words(newest.repo_bytes)}, {duration_words(took_s)}"
             )
+
+    done = await take_backups(
+        platform,
+        BackupKind(kind),
+        repo=repo,
+        by=platform.operator,
+        on_progress=lambda number, percent: line.show(f"{kind} backup to repo{number}: {percent:.0f} %"),
+        on_taken=say,
+    )
     if as_json:
-        first, took_s = taken[0]
-        put_json(
-            {
-                "label": first.label,
-                "type": first.kind,
-                "started_at": first.started_at,
-                "finished_at": first.finished_at,
-                "took_s": round(took_s, 2),
-                "database_bytes": first.database_bytes,
-                "repo_bytes": first.repo_bytes,
-                "repos": [
-                    {
-                        "repo": item.repo,
-                        "label": item.label,
-                        "type": item.kind,
-                        "took_s": round(item_took_s, 2),
-                        "repo_bytes": item.repo_bytes,
-                    }
-                    for item, item_took_s in taken
-                ],
-            }
-        )
+        put_json(done)
     return Exit.DONE
 
 
 async def _list(home_path: str | None, *, as_json: bool) -> Exit:
-    platform = _with_backups(home_path)
-    catalogue = await platform.backup_runs.refresh()
-    rows = [
-        {
-            "repo": item.repo,
-            "label": item.label,
-            "type": str(item.kind),
-            "started_at": item.started_at,
-            "finished_at": item.finished_at,
-            "took_s": item.took_s,
-            "database_bytes": item.database_bytes,
-            "repo_bytes": item.repo_bytes,
-            "held": item.held,
-            "damaged": item.damaged,
-        }
-        for item in catalogue.backups
-    ]
+    from msgspec.structs import asdict as fields
+
+    from wedsync.app import list_backups
+
+    found = await list_backups(open_platform(home_path))
     if as_json:
-        put_json(
-            {
-                "backups": rows,
-                "repositories": [
-                    {"repo": item.repo, "ok": item.ok, "message": item.message} for item in catalogue.repositories
-                ],
-            }
-        )
+        put_json(found)
         return Exit.DONE
-    put_table(rows, ["repo", "label", "type", "finished_at", "took_s", "database_bytes", "repo_bytes", "held"])
-    for status in catalogue.repositories:
+    put_table(
+        [fields(item) for item in found.backups],
+        ["repo", "label", "type", "finished_at", "took_s", "database_bytes", "repo_bytes", "held"],
+    )
+    for status in found.repositories:
         if not status.ok:
             click.echo(f"repo{status.repo} cannot be read: {status.message}", err=True)
     return Exit.DONE
 
 
 async def _expire(home_path: str | None, *, as_json: bool, repo: int | None, label: str | None, yes: bool) -> Exit:
-    platform = _with_backups(home_path, changes=yes)
-    if label is not None and repo is None:
-        raise click.UsageError("--label needs --repo")
-    plans = await platform.backup_runs.plan_retention()
-    rows = [
-        {"repo": removal.repo, "label": removal.label, "reason": removal.reason}
-        for plan in plans
-        for removal in plan.removals
-        if label is None or (removal.label, removal.repo) == (label, repo)
-    ]
-    if yes:
-        _audit(platform, "backup expire", {"repo": repo, "label": label})
-        if label is not None and repo is not None:
-            await platform.backup_runs.remove(repo=repo, label=label)
-        else:
-            await platform.backup_runs.apply_retention()
+    from wedsync.app import expire_backups
+
+    platform = open_platform(home_path)
+    done = await expire_backups(platform, repo=repo, label=label, remove=yes, by=platform.operator)
     if as_json:
-        put_json({"removed" if yes else "would_remove": rows})
+        put_json(done)
         return Exit.DONE
+    rows = [asdict(item) for item in done.removed or done.would_remove or ()]
     put_table(rows, ["repo", "label", "reason"])
     click.echo(f"{len(rows)} backups {'removed' if yes else 'would go; --yes removes them'}")
     return Exit.DONE
-
-
-def _with_backups(home_path: str | None, *, changes: bool = False) -> "Platform":
-    platform = open_platform(home_path)
-    platform.require_backups("backup", changes=changes)
-    return platform
-
-
-def _known(platform: "Platform", repo: int | None) -> int | None:
-    if repo is not None and repo not in platform.pgbackrest.repos:
-        raise click.UsageError(
-            f"there is no repo{repo}; configured: "
-            + ", ".join(f"repo{item}" for item in platform.pgbackrest.repos)
-        )
-    return repo
-
-
-def _audit(platform: "Platform", action: str, detail: dict[str, object]) -> None:
-    from wedsync.state import record_action
-
-    record_action(
-        platform.state, at=platform.clock.now(), operator=platform.operator, action=action, detail=detail
-    )

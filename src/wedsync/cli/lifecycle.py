@@ -70,10 +70,27 @@ def register(main: click.Group) -> None:
         await until_signalled(lambda: services[name](platform))
         return Exit.DONE
 
+    @click.argument("run_id")
+    async def operation(*, home_path: str | None, run_id: str) -> Exit:
+        """Do what a call of the operations API asked for (the gateway starts this)."""
+        from wedsync.app import do_run, until_signalled
+        from wedsync.log import configure_logging
+
+        platform = open_platform(home_path)
+        configure_logging(file=platform.home.log / "operations.log", json=True)
+        done: list[bool] = []
+
+        async def work() -> None:
+            done.append(await do_run(platform, run_id))
+
+        await until_signalled(work)
+        return Exit.DONE if done == [True] else Exit.FAILED
+
     resumes = "what is done stays; wedsync up goes on from there, wedsync down stops what runs"
     command(main, "up", answers=False, interrupted=resumes)(up)
     command(main, "down", interrupted="wedsync status says what still runs")(down)
     command(main, "service", answers=False)(service).hidden = True
+    command(main, "operation", answers=False)(operation).hidden = True
 
 
 async def _up(home_path: str | None, *, port: int | None, db_port: int | None, detach: bool, empty: bool) -> Exit:

@@ -1,7 +1,6 @@
 """`recover …`: what can be restored, what it would cost, and doing it."""
 
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +10,6 @@ from wedsync.cli.output import Exit, ProgressLine, command, put_json
 from wedsync.errors import Busy, UsageProblem
 
 if TYPE_CHECKING:
-    from wedsync.app import Platform
     from wedsync.recovery import Recovered, RecoveryPlan
 
 
@@ -39,8 +37,9 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync recover plan --to '2026-06-14 11:05:30+01:00'
         """
-        platform = _local(home_path)
-        made = await platform.recoverer.plan(_moment(to))
+        from wedsync.app import plan_recovery
+
+        made = await plan_recovery(open_platform(home_path), to)
         if as_json:
             put_json(made.to_json())
         else:
@@ -65,58 +64,13 @@ def register(main: click.Group) -> None:
     command(recover, "run", interrupted="nothing is lost; the same command goes on")(run)
 
 
-def _local(home_path: str | None, *, changes: bool = False) -> "Platform":
-    platform = open_platform(home_path)
-    platform.require_local("recover")
-    platform.require_backups("recover", changes=changes)
-    return platform
-
-
-def _moment(text: str) -> datetime | None:
-    from wedsync.recovery import parse_moment
-
-    return None if text == "latest" else parse_moment(text)
-
-
 async def _window(home_path: str | None, *, as_json: bool) -> Exit:
+    from wedsync.app import recovery_window
     from wedsync.words import moment_words
 
-    platform = open_platform(home_path)
-    platform.require_backups("recover window")
-    survey = await platform.surveyor.survey()
-    found = survey.windows
+    found = await recovery_window(open_platform(home_path))
     if as_json:
-        put_json(
-            {
-                "windows": [
-                    {"from": item.from_at, "to": item.to_at, "timeline": item.timeline, "repos": item.repos}
-                    for item in found.windows
-                ],
-                "backups": [
-                    {
-                        "repo": item.repo,
-                        "label": item.label,
-                        "type": item.kind,
-                        "finished_at": item.finished_at,
-                        "damaged": item.damaged,
-                    }
-                    for item in survey.catalogue.backups
-                ],
-                "gaps": [
-                    {
-                        "repo": gap.repo,
-                        "first": gap.first,
-                        "last": gap.last,
-                        "from": gap.from_at,
-                        "to": gap.to_at,
-                        "covered_by": gap.covered_by,
-                    }
-                    for gap in found.gaps
-                ],
-                "moments": [{"repo": item.repo, "label": item.label, "at": item.at} for item in found.moments],
-                "problems": [{"repo": item.repo, "message": item.message} for item in survey.problems],
-            }
-        )
+        put_json(found)
         return Exit.DONE if found.windows else Exit.NO
     for item in found.windows:
         repos = " and ".join(f"repo{repo}" for repo in item.repos)
@@ -128,8 +82,8 @@ async def _window(home_path: str | None, *, as_json: bool) -> Exit:
         click.echo(f"{moment_words(moment.at)}  this moment only, from {moment.label} in repo{moment.repo}")
     for gap in found.gaps:
         covered = " (another repository has them)" if gap.covered_by else ""
-        click.echo(f"gap in repo{gap.repo}: {gap.segments} WAL segments from {gap.first} are missing{covered}")
-    for problem in survey.problems:
+        click.echo(f"gap in repo{gap.repo}: WAL segments {gap.first} to {gap.last} are missing{covered}")
+    for problem in found.problems:
         click.echo(f"repo{problem.repo} cannot be read: {problem.message}", err=True)
     if not found.windows:
         click.echo("no moment can be restored yet")
@@ -138,34 +92,31 @@ async def _window(home_path: str | None, *, as_json: bool) -> Exit:
 
 
 async def _run(home_path: str | None, *, as_json: bool, to: str | None, undo: bool, yes: bool) -> Exit:
-    from wedsync.state import record_action
+    from wedsync.app import carry_out, plan_recovery, plan_undo
 
     if (to is None) == (not undo):
         raise UsageProblem("say where to go back to", hint="either --to MOMENT or --undo")
-    platform = _local(home_path, changes=True)
-    recoverer = platform.recoverer
-    plan = await (recoverer.plan_undo() if to is None else recoverer.plan(_moment(to)))
+    platform = open_platform(home_path)
+    plan = await (plan_undo(platform) if to is None else plan_recovery(platform, to, changes=True))
     if not as_json:
         _say_plan(plan)
     if not yes and not _confirmed():
         raise UsageProblem("nothing was done: the plan was not confirmed", hint="add --yes to carry it out")
-    record_action(
-        platform.state,
-        at=platform.clock.now(),
-        operator=platform.operator,
-        action="recover run",
-        detail={"to": plan.asked, "base": plan.base.label, "repo": plan.repo},
-    )
     line = ProgressLine(every_s=1.0)
     others = False
     try:
-        done = await recoverer.run(plan, report=lambda phase, words: line.show(f"{phase}: {words}"))
+        done = await carry_out(
+            platform,
+            plan,
+            by=platform.operator,
+            report=lambda phase, words: line.show(f"{phase}: {words}"),
+        )
     except Busy:
         others = True  # the unfinished recovery is that of another process, which goes on with it
         raise
     finally:
         line.end()
-        unfinished = recoverer.journal.unfinished()
+        unfinished = platform.recoverer.journal.unfinished()
         if unfinished is not None and not others:
             click.echo(
                 f"the recovery stopped at: {unfinished.stage}. Nothing is lost; run the command again to go on",

@@ -60,6 +60,11 @@ class FileLock:
             os.close(self._file)
             self._file = None
 
+    def remove(self) -> None:
+        """Let go for good: the file goes too. Only for a name that nobody takes a second time."""
+        self._path.unlink(missing_ok=True)
+        self.release()
+
     def holder(self) -> LockHolder | None:
         """Who holds the lock now; `None` when it is free."""
         if self._file is None and self._is_free():

@@ -6,6 +6,7 @@ from wedsync.recovery.moment import parse_moment
 from wedsync.recovery.plan import Loss, RecoveryPlan
 from wedsync.recovery.run import Recovered, Recoverer
 from wedsync.recovery.secure import Report
+from wedsync.recovery.shown import ShownBase, ShownLoss, ShownPlan, ShownWal, show_plan
 
 __all__ = [
     "Forecast",
@@ -18,8 +19,13 @@ __all__ = [
     "Recoverer",
     "RecoveryPlan",
     "Report",
+    "ShownBase",
+    "ShownLoss",
+    "ShownPlan",
+    "ShownWal",
     "Stage",
     "WayBack",
     "forecast",
     "parse_moment",
+    "show_plan",
 ]

@@ -157,6 +157,11 @@ class Journal:
         row = self._state.row("select * from recoveries where id = ?", (recovery,))
         return _entry(row) if row is not None else None
 
+    def all(self, *, limit: int) -> tuple[JournalEntry, ...]:
+        """The last recoveries, newest first."""
+        rows = self._state.rows("select * from recoveries order by rowid desc limit ?", (limit,))
+        return tuple(_entry(row) for row in rows)
+
     def mark_undone(self, recovery_id: str) -> None:
         """Note that a recovery was undone by a later one."""
         self._state.write("update recoveries set outcome = 'undone' where id = ?", (recovery_id,))

@@ -1,6 +1,18 @@
 """The operations API: what an operator does on the command line, over HTTP, for administrators only."""
 
 from wedsync.api.operations.administrators import TokenAdministrators
+from wedsync.api.operations.backups import (
+    BackupDesk,
+    BackupFilter,
+    BackupOrder,
+    BackupsAnswer,
+    ExpireOrder,
+    NextRun,
+    Rhythm,
+    Schedule,
+    VerifyOrder,
+    backup_operations,
+)
 from wedsync.api.operations.database import (
     DatabaseCare,
     JobAnswer,
@@ -13,22 +25,38 @@ from wedsync.api.operations.entrance import Administrators, Entrance
 from wedsync.api.operations.migrate import Changed, SchemaChanges, migrate_operations
 from wedsync.api.operations.openapi import openapi
 from wedsync.api.operations.operation import AnyOperation
+from wedsync.api.operations.overview import Overview, overview_operations
+from wedsync.api.operations.recovery import RecoveryDesk, recovery_operations
 from wedsync.api.operations.routes import operations_api
 
 __all__ = [
     "Administrators",
     "AnyOperation",
+    "BackupDesk",
+    "BackupFilter",
+    "BackupOrder",
+    "BackupsAnswer",
     "Changed",
     "DatabaseCare",
     "Entrance",
+    "ExpireOrder",
     "JobAnswer",
+    "NextRun",
     "OptimizeAction",
     "OptimizeOrder",
+    "Overview",
     "PoolStatus",
+    "RecoveryDesk",
+    "Rhythm",
+    "Schedule",
     "SchemaChanges",
     "TokenAdministrators",
+    "VerifyOrder",
+    "backup_operations",
     "database_operations",
     "migrate_operations",
     "openapi",
     "operations_api",
+    "overview_operations",
+    "recovery_operations",
 ]

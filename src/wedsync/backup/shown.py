@@ -1,0 +1,231 @@
+"""Backups, windows and checks as the command line and the operations API show them: one shape for both."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from wedsync.backup.model import Backup, BackupKind, Catalogue, Problem, RepositoryStatus
+from wedsync.backup.retention import Removal
+from wedsync.backup.survey import Survey
+
+
+class ShownBackup(msgspec.Struct, frozen=True, kw_only=True):
+    """One backup in one repository."""
+
+    repo: int
+    label: str
+    type: BackupKind
+    started_at: datetime
+    finished_at: datetime
+    took_s: float
+    database_bytes: int
+    repo_bytes: int
+    held: str | None
+    """Why it must not be removed; `null`: it may."""
+    damaged: bool
+    """Pages with a wrong checksum were copied: the cluster was damaged when it was taken."""
+
+
+class ShownRepository(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a repository can be read, and what it said."""
+
+    repo: int
+    ok: bool
+    message: str
+
+
+class BackupList(msgspec.Struct, frozen=True, kw_only=True):
+    """All backups, oldest first, and the repositories they are in."""
+
+    backups: Sequence[ShownBackup]
+    repositories: Sequence[ShownRepository]
+
+
+class TakenInRepo(msgspec.Struct, frozen=True, kw_only=True):
+    """What one repository got."""
+
+    repo: int
+    label: str
+    type: BackupKind
+    took_s: float
+    repo_bytes: int
+
+
+class BackupTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup into each repository that was asked for; the first fields are those of the first one."""
+
+    label: str
+    type: BackupKind
+    started_at: datetime
+    finished_at: datetime
+    took_s: float
+    database_bytes: int
+    repo_bytes: int
+    repos: Sequence[TakenInRepo]
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reading of whole repositories found."""
+
+    ok: bool
+    checked: int
+    """Files and WAL segments that were read."""
+    problems: Sequence[Problem]
+
+
+class Expired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Backups that retention lets go of: `removed`, or what would be."""
+
+    removed: Sequence[Removal] | None = None
+    would_remove: Sequence[Removal] | None = None
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup that was held (`held` says why) or released (`null`)."""
+
+    repo: int
+    label: str
+    held: str | None
+
+
+class ShownWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """Every second between two moments can be restored."""
+
+    from_at: datetime = msgspec.field(name="from")
+    to_at: datetime = msgspec.field(name="to")
+    timeline: int
+    repos: Sequence[int]
+
+
+class BackupInWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup that recoveries can begin with."""
+
+    repo: int
+    label: str
+    type: BackupKind
+    finished_at: datetime
+    damaged: bool
+
+
+class ShownGap(msgspec.Struct, frozen=True, kw_only=True):
+    """WAL that a repository misses."""
+
+    repo: int
+    first: str
+    last: str
+    from_at: datetime | None = msgspec.field(name="from")
+    to_at: datetime | None = msgspec.field(name="to")
+    covered_by: Sequence[int]
+    """Repositories that have it."""
+
+
+class ShownMoment(msgspec.Struct, frozen=True, kw_only=True):
+    """A single moment that can be restored: the end of a backup without WAL behind it."""
+
+    repo: int
+    label: str
+    at: datetime
+
+
+class ShownProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """A repository that cannot be read."""
+
+    repo: int
+    message: str
+
+
+class RecoveryWindows(msgspec.Struct, frozen=True, kw_only=True):
+    """Which moments can be restored, and which cannot."""
+
+    windows: Sequence[ShownWindow]
+    backups: Sequence[BackupInWindow]
+    gaps: Sequence[ShownGap]
+    moments: Sequence[ShownMoment]
+    problems: Sequence[ShownProblem]
+
+
+def show_backup(backup: Backup) -> ShownBackup:
+    """One backup, as it is listed."""
+    return ShownBackup(
+        repo=backup.repo,
+        label=backup.label,
+        type=backup.kind,
+        started_at=backup.started_at,
+        finished_at=backup.finished_at,
+        took_s=backup.took_s,
+        database_bytes=backup.database_bytes,
+        repo_bytes=backup.repo_bytes,
+        held=backup.held,
+        damaged=backup.damaged,
+    )
+
+
+def show_catalogue(catalogue: Catalogue) -> BackupList:
+    """All backups and repositories, as they are listed."""
+    return BackupList(
+        backups=[show_backup(item) for item in catalogue.backups],
+        repositories=[_repository(item) for item in catalogue.repositories],
+    )
+
+
+def show_windows(survey: Survey) -> RecoveryWindows:
+    """What can be restored, as it is listed."""
+    found = survey.windows
+    return RecoveryWindows(
+        windows=[
+            ShownWindow(from_at=item.from_at, to_at=item.to_at, timeline=item.timeline, repos=item.repos)
+            for item in found.windows
+        ],
+        backups=[
+            BackupInWindow(
+                repo=item.repo,
+                label=item.label,
+                type=item.kind,
+                finished_at=item.finished_at,
+                damaged=item.damaged,
+            )
+            for item in survey.catalogue.backups
+        ],
+        gaps=[
+            ShownGap(
+                repo=gap.repo,
+                first=gap.first,
+                last=gap.last,
+                from_at=gap.from_at,
+                to_at=gap.to_at,
+                covered_by=gap.covered_by,
+            )
+            for gap in found.gaps
+        ],
+        moments=[ShownMoment(repo=item.repo, label=item.label, at=item.at) for item in found.moments],
+        problems=[ShownProblem(repo=item.repo, message=item.message) for item in survey.problems],
+    )
+
+
+def show_taken(taken: Sequence[tuple[Backup, float]]) -> BackupTaken:
+    """Backups that were just taken, each with the seconds it took; at least one."""
+    first, took_s = taken[0]
+    return BackupTaken(
+        label=first.label,
+        type=first.kind,
+        started_at=first.started_at,
+        finished_at=first.finished_at,
+        took_s=round(took_s, 2),
+        database_bytes=first.database_bytes,
+        repo_bytes=first.repo_bytes,
+        repos=[
+            TakenInRepo(
+                repo=item.repo,
+                label=item.label,
+                type=item.kind,
+                took_s=round(seconds, 2),
+                repo_bytes=item.repo_bytes,
+            )
+            for item, seconds in taken
+        ],
+    )
+
+
+def _repository(status: RepositoryStatus) -> ShownRepository:
+    return ShownRepository(repo=status.repo, ok=status.ok, message=status.message)
