@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -238,6 +239,16 @@ class Platform:
     def monitor_target(self) -> ConnectionTarget:
         """The database, as the role that looks on."""
         return self._target("wedsync_monitor")
+
+    @property
+    def gateway_target(self) -> ConnectionTarget:
+        """The database, as the role that may only become those of callers."""
+        dsn = self.config.gateway.dsn
+        if not self.is_local and dsn is not None:
+            return ConnectionTarget.from_dsn(dsn, any_host=True)
+        target = self._target("wedsync_gateway")
+        # Over the socket too it signs in with its password: whoever runs as this user is not yet the gateway.
+        return replace(target, password=self.secrets.read("wedsync_gateway")) if self.is_local else target
 
     def _target(self, role: str) -> ConnectionTarget:
         if self.is_local:

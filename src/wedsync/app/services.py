@@ -57,27 +57,36 @@ async def renew_certificate_daily(platform: Platform) -> None:
 
 async def run_gateway(platform: Platform) -> None:
     """The HTTP side, until cancelled."""
-    from wedsync.api import (  # noqa: PLC0415 - no other process needs
-        Callers,
-        KeySet,
-        TokenAdministrators,
-        TokenRules,
-        Tokens,
-    )
-    from wedsync.app.operations import home_operations  # noqa: PLC0415 - the web framework
+    from wedsync.api import KeySet, TokenAdministrators  # noqa: PLC0415 - no other process needs
+    from wedsync.app.gateway import DataGateway, Served  # noqa: PLC0415 - the web framework
+    from wedsync.app.operations import home_operations  # noqa: PLC0415
     from wedsync.web import gateway_app, serve  # noqa: PLC0415
 
+    settings = platform.config.gateway
     with service_lock(platform, "gateway"):
         reader = StatusReader(platform)
-        callers = Callers(Tokens(KeySet.from_secret(platform.secrets.get_or_create(SIGNING_KEY)), TokenRules()))
-        app = gateway_app(
+        data = DataGateway(
+            Served(
+                target=platform.gateway_target,
+                keys=KeySet.from_secret(platform.secrets.get_or_create(SIGNING_KEY)),
+                settings=settings,
+                roles=frozenset({settings.anon_role, "authenticated", "service_role"}),
+                max_connections=platform.config.database.pool.max_size,
+                api_keys=True,
+                clock=platform.clock,
+            )
+        )
+        console = gateway_app(
             view=reader.view,
             ready=reader.ready,
             state=platform.state,
             clock=platform.clock,
-            api=home_operations(platform, administrators=TokenAdministrators(callers), reader=reader),
+            api=home_operations(platform, administrators=TokenAdministrators(data.callers), reader=reader),
+            hosts=settings.hosts.split(),
         )
-        await serve(app, platform.config.gateway.host, platform.config.gateway.port)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(serve(data.front(elsewhere=console), settings.host, settings.port), name="http")
+            group.create_task(data.run(), name="data gateway")
 
 
 async def run_supervisor(platform: Platform) -> None:

@@ -89,7 +89,8 @@ def register(main: click.Group) -> None:
     resumes = "what is done stays; wedsync up goes on from there, wedsync down stops what runs"
     command(main, "up", answers=False, interrupted=resumes)(up)
     command(main, "down", interrupted="wedsync status says what still runs")(down)
-    command(main, "service", answers=False)(service).hidden = True
+    run = command(main, "service", answers=False, serves=lambda options: options["name"] == "gateway")(service)
+    run.hidden = True
     command(main, "operation", answers=False)(operation).hidden = True
 
 

@@ -8,12 +8,15 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from time import monotonic
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import click
 
 from wedsync.errors import WedsyncError
 from wedsync.words import moment_words
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Exit(IntEnum):
@@ -33,12 +36,19 @@ Answer = Callable[..., Coroutine[Any, Any, Exit | None]]
 
 
 def command(
-    group: click.Group, name: str, *, answers: bool = True, interrupted: str = "nothing was changed"
+    group: click.Group,
+    name: str,
+    *,
+    answers: bool = True,
+    interrupted: str = "nothing was changed",
+    needs_home: bool = True,
+    serves: Callable[[Mapping[str, object]], bool] = lambda _: False,
 ) -> Callable[[Answer], click.Command]:
     """Make a coroutine a command of `group`, with `--home`, and with `--json` where it answers a question.
 
     An error becomes words on stderr (and an `error` object on stdout with `--json`) and its exit code.
-    `interrupted` says after Ctrl-C what state things are in.
+    `interrupted` says after Ctrl-C what state things are in. Where the options make the process one that
+    `serves` many requests, it gets the event loop for that.
     """
 
     def wrap(function: Answer) -> click.Command:
@@ -47,7 +57,8 @@ def command(
             import asyncio
 
             try:
-                status = asyncio.run(function(**options))
+                with asyncio.Runner(loop_factory=_quick_loop if serves(options) else None) as runner:
+                    status = runner.run(function(**options))
             except WedsyncError as error:
                 fail(error, as_json=bool(options.get("as_json")))
             except (KeyboardInterrupt, asyncio.CancelledError):
@@ -68,15 +79,22 @@ def command(
         made: Any = call
         if answers:
             made = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")(made)
-        made = click.option(
-            "--home",
-            "home_path",
-            metavar="DIR",
-            help="The platform's home; else $WEDSYNC_HOME, else ~/.wedsync.",
-        )(made)
+        if needs_home:
+            made = click.option(
+                "--home",
+                "home_path",
+                metavar="DIR",
+                help="The platform's home; else $WEDSYNC_HOME, else ~/.wedsync.",
+            )(made)
         return group.command(name)(made)
 
     return wrap
+
+
+def _quick_loop() -> "asyncio.AbstractEventLoop":
+    import uvloop
+
+    return uvloop.new_event_loop()
 
 
 def fail(error: WedsyncError, *, as_json: bool) -> NoReturn:

@@ -17,6 +17,7 @@ from wedsync.config.model import (
     Profile,
     RepositoryConfig,
     RepositoryKind,
+    StatementTimeouts,
 )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "RepositoryConfig",
     "RepositoryKind",
     "Setting",
+    "StatementTimeouts",
     "default_home",
     "format_value",
     "load_config",

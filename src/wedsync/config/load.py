@@ -17,7 +17,7 @@ from wedsync.config.model import PRESETS, Config, Environment
 from wedsync.errors import ConfigProblem
 
 PREFIX = "WEDSYNC_"
-_NOT_SETTINGS = {"WEDSYNC_HOME"}
+_NOT_SETTINGS = {"WEDSYNC_HOME", "WEDSYNC_DB_URL"}
 _UNITS_S = {"ms": 0.001, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _FALSE = {"false", "0", "no"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)\s*")

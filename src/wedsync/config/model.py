@@ -107,6 +107,9 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Address the gateway listens on."""
     port: int = 8000
     """Port of the API and the console."""
+    dsn: str | None = None
+    """Profile `external`: as whom the data API connects, a role that may only become those of callers; none:
+    `database.dsn`."""
     schemas: str = "public"
     """Schemas that the data API shows, separated by spaces; the first is shown to whoever names none."""
     search_path: str = "public"

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import resource
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import uvicorn
@@ -27,13 +27,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(app: ASGIApp, host: str, port: int) -> None:
+async def serve(app: ASGIApp, host: str, port: int, *, on_listening: Callable[[], None] = lambda: None) -> None:
     """Answer on `host` and `port` until cancelled, then let the requests under way end.
 
     Raises `PortTaken` if something else listens there, `ConfigProblem` if there is no such address.
     """
     listening = _listen(host, port)
     _allow_many_connections()
+    on_listening()
     with listening:
         server = _Server(
             uvicorn.Config(
@@ -43,6 +44,7 @@ async def serve(app: ASGIApp, host: str, port: int) -> None:
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 lifespan="off",
                 log_config=None,
+                log_level="warning",
                 access_log=False,  # it would write the tokens of sign-in links
                 server_header=False,
                 proxy_headers=False,

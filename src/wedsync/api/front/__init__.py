@@ -4,5 +4,6 @@ from wedsync.api.front.cors import CrossOrigin
 from wedsync.api.front.dispatch import Front, Mount
 from wedsync.api.front.forwarded import Forwarded
 from wedsync.api.front.meter import Meter
+from wedsync.api.front.vitals import Closed, Vitals
 
-__all__ = ["CrossOrigin", "Forwarded", "Front", "Meter", "Mount"]
+__all__ = ["Closed", "CrossOrigin", "Forwarded", "Front", "Meter", "Mount", "Vitals"]

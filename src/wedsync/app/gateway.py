@@ -1,0 +1,174 @@
+"""Put the gateway's HTTP side together: for a home, and for any PostgreSQL without one."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import ClassVar
+
+import psycopg
+from starlette.types import ASGIApp
+
+from wedsync.api.callers import ApiKeys, Callers, KeyFile, KeySet, TokenRules, Tokens
+from wedsync.api.front import Closed, CrossOrigin, Forwarded, Front, Meter, Mount, Vitals
+from wedsync.api.limits import ConcurrencyLimit, RateLimit
+from wedsync.app.gateway_login import read_login_facts, refuse_unfit, warnings_about
+from wedsync.clock import Clock, SystemClock
+from wedsync.config import GatewayConfig
+from wedsync.database import ConnectionTarget
+from wedsync.database.pipeline import PipelinePool
+from wedsync.errors import CannotConnect, GatewayRefused, SignInRefused, WedsyncError
+from wedsync.events import Event, observe
+from wedsync.web import serve
+
+_FIRST_PAUSE = timedelta(milliseconds=250)
+_LONGEST_PAUSE = timedelta(seconds=5)
+_KEYS_EVERY = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseServed(Event):
+    """The data API serves a database from now on."""
+
+    database: str
+    login: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseNotServed(Event):
+    """The data API cannot serve its database; it is tried again."""
+
+    level: ClassVar[str] = "warning"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginUnfit(Event):
+    """The role that the gateway signs in as works, and is not as it should be."""
+
+    level: ClassVar[str] = "warning"
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """Which database is served to whom."""
+
+    target: ConnectionTarget
+    keys: KeySet | KeyFile
+    settings: GatewayConfig
+    roles: frozenset[str] | None = None
+    """Roles that tokens may name; `None`: those that the login may become."""
+    min_connections: int = 10
+    max_connections: int = 100
+    api_keys: bool = False
+    """Whether the database has keys of organizations: a schema of ours."""
+    gives_up: bool = False
+    """Whether a login that does not fit ends the process, instead of being tried again."""
+    clock: Clock = field(default_factory=SystemClock)
+
+
+class DataGateway:
+    """The data API of one database: its callers, its connections, and its way in."""
+
+    def __init__(self, served: Served) -> None:
+        settings = served.settings
+        self._served = served
+        self._anonymous = settings.anon_role or None
+        self.pool = PipelinePool(served.target, min_size=served.min_connections, max_size=served.max_connections)
+        self.tokens = Tokens(
+            served.keys,
+            TokenRules(
+                anonymous_role=self._anonymous,
+                roles=served.roles,
+                audience=settings.audience or None,
+                role_claim=settings.role_claim,
+            ),
+        )
+        self.callers = Callers(self.tokens, ApiKeys(self.pool.run) if served.api_keys else None)
+        self.meter = Meter(slow_ms=settings.slow_request.total_seconds() * 1000)
+        self._why_not: str | None = "the database was not reached yet"
+
+    def why_not_ready(self) -> str | None:
+        """Why requests cannot be served now; `None` if they can."""
+        return self._why_not
+
+    def front(self, *, elsewhere: ASGIApp, mounts: Mapping[str, Mount] | None = None) -> ASGIApp:
+        """The whole application; `mounts` are further ones beside the data API."""
+        settings = self._served.settings
+        rest = Mount(app=Closed(), identifies=True, body_bytes=settings.largest_body)
+        return Front(
+            {"/rest/v1": rest, **(mounts or {})},
+            elsewhere=elsewhere,
+            callers=self.callers,
+            meter=self.meter,
+            cross_origin=CrossOrigin(settings.cors_origins.split()),
+            forwarded=Forwarded(settings.trusted_proxies.split()),
+            rates=RateLimit(per_second=settings.rate_per_second, burst=settings.rate_burst)
+            if settings.rate_per_second
+            else None,
+            at_once=ConcurrencyLimit(settings.at_once) if settings.at_once else None,
+        )
+
+    async def run(self) -> None:
+        """Open the database as soon as it lets us in, and keep what is read from files new; until cancelled.
+
+        Raises `GatewayRefused` and `SignInRefused` where the login does not fit and nobody would mend it.
+        """
+        await self._open()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keep_keys(), name="keys")
+        finally:
+            self._why_not = "the gateway is stopping"
+            await self.pool.close()
+
+    async def _open(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._try_to_open()
+            except (GatewayRefused, SignInRefused) as error:
+                if self._served.gives_up:
+                    raise
+                self._not_served(error)
+            except (CannotConnect, psycopg.Error) as error:
+                self._not_served(error)
+            else:
+                self._why_not = None
+                return
+            await self._served.clock.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _try_to_open(self) -> None:
+        served, schemas = self._served, self._served.settings.schemas.split()
+        async with await served.target.connect() as connection:
+            facts = await read_login_facts(connection, schemas=schemas, anon_role=self._anonymous)
+        refuse_unfit(facts, anon_role=self._anonymous)
+        await self.pool.open()
+        for problem in warnings_about(facts, connections=served.max_connections):
+            observe(LoginUnfit(problem=problem))
+        observe(DatabaseServed(database=str(served.target), login=facts.login, version=facts.version_num // 10000))
+
+    def _not_served(self, error: Exception) -> None:
+        said = error.in_one_line() if isinstance(error, WedsyncError) else " ".join(str(error).split())
+        if said != self._why_not:
+            observe(DatabaseNotServed(reason=said))
+        self._why_not = said
+
+    async def _keep_keys(self) -> None:
+        """Take a replaced file of keys, also when all tokens that come are known already."""
+        while True:
+            await self._served.clock.sleep(_KEYS_EVERY)
+            self.tokens.look_for_new_keys()
+
+
+async def serve_any(served: Served, *, on_listening: Callable[[], None]) -> None:
+    """Serve a database that has no home, until cancelled."""
+    gateway = DataGateway(served)
+    settings = served.settings
+    app = gateway.front(elsewhere=Vitals(gateway.why_not_ready))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve(app, settings.host, settings.port, on_listening=on_listening), name="http")
+        group.create_task(gateway.run(), name="data gateway")
