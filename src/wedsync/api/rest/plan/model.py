@@ -46,3 +46,11 @@ class Plan:
     """Of the body."""
     estimate: Estimate | None = None
     """For `count=planned` and `count=estimated`; the greater of it and `total` is said."""
+    writes: bool = False
+    """Two more columns follow: `location` (the key of the one row that was written, as a JSON list of pairs) and
+    `inserted` (how many rows of an upsert were new).
+    """
+    is_explained: bool = False
+    """The rows are PostgreSQL's plan instead, a line each."""
+    is_marked: bool = False
+    """The body was made by a function of the database's: a `t` and the text, or a `b` and bytes in hexadecimal."""

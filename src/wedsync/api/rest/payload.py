@@ -1,0 +1,119 @@
+"""The body of a request, as JSON that PostgreSQL reads."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from wedsync.api.rest.errors import Problem, RestError
+
+_JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
+_CSV = "text/csv"
+RAW_TYPES = {"text/plain": "text", "text/xml": "xml", "application/octet-stream": "bytea"}
+"""What is handed to a function as it came, and the type that its parameter has."""
+_DECODE = msgspec.json.Decoder().decode
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A body that was read."""
+
+    text: bytes
+    """What PostgreSQL gets."""
+    columns: tuple[str, ...]
+    """The members of its objects, sorted; all objects have the same."""
+    is_object: bool
+    """One object, not a list."""
+    pairs: tuple[tuple[str, str], ...] | None = None
+    """Of a form that calls a function: names and values in their order."""
+    raw_type: str | None = None
+    """Of what is not read at all: the type it is handed to a function as."""
+
+
+_EMPTY_LIST = Content(b"[]", (), False)
+_EMPTY_OBJECT = Content(b"{}", (), True)
+
+
+def rows_of(body: bytes, content_type: str, *, columns_named: bool) -> Content:
+    """The rows that a body has. Raises PGRST102.
+
+    With `columns_named` (the parameter `columns`) the objects may differ, and PostgreSQL alone reads them.
+    """
+    if content_type == _JSON:
+        if columns_named:
+            return Content(body, (), body.lstrip(b" \t\r\n").startswith(b"{"))
+        return _json(body)
+    if content_type == _CSV:
+        return _csv(body)
+    if content_type == _FORM:
+        pairs = dict(_form(body))
+        return Content(msgspec.json.encode(pairs), tuple(sorted(pairs)), True)
+    raise _invalid(f"Content-Type not acceptable: {content_type}")
+
+
+def arguments_of(body: bytes, content_type: str, *, columns_named: bool) -> Content:
+    """The arguments that a body has for a function. Raises PGRST102."""
+    if content_type == _FORM:
+        pairs = tuple(_form(body))
+        return Content(b"", tuple(sorted({name for name, _ in pairs})), True, pairs=pairs)
+    if content_type in RAW_TYPES:
+        text = b"\\x" + body.hex().encode() if content_type == "application/octet-stream" else body
+        return Content(text, (), True, raw_type=RAW_TYPES[content_type])
+    if content_type == _JSON and not body and not columns_named:
+        return _EMPTY_OBJECT
+    return rows_of(body, content_type, columns_named=columns_named)
+
+
+def _json(body: bytes) -> Content:
+    try:
+        value: object = _DECODE(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _invalid("Empty or invalid json") from None
+    if isinstance(value, dict):
+        return Content(body, tuple(sorted(value)), True)  # pyright: ignore[reportUnknownArgumentType] keys are str
+    if not isinstance(value, list) or not value:
+        return _EMPTY_LIST
+    return Content(body, _shared_names(value), False)  # pyright: ignore[reportUnknownArgumentType] checked there
+
+
+def _shared_names(rows: Sequence[object]) -> tuple[str, ...]:
+    first = rows[0]
+    if isinstance(first, dict):
+        names: Mapping[str, object] = first  # pyright: ignore[reportUnknownVariableType] keys of JSON are str
+        if all(isinstance(row, dict) and row.keys() == names.keys() for row in rows):
+            return tuple(sorted(names))
+    raise _invalid("All object keys must match")
+
+
+def _csv(body: bytes) -> Content:
+    try:
+        lines = list(csv.reader(io.StringIO(body.decode(), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error):
+        raise _invalid("Empty or invalid csv") from None
+    lines = [line for line in lines if line]
+    if not lines:
+        raise _invalid("Empty or invalid csv")
+    names, *rows = lines
+    if any(len(row) != len(names) for row in rows):
+        raise _invalid("All lines must have same number of fields")
+    if not rows:
+        return _EMPTY_LIST
+    objects = [
+        {name: None if value == "NULL" else value for name, value in zip(names, row, strict=True)} for row in rows
+    ]
+    return Content(msgspec.json.encode(objects), tuple(sorted(set(names))), False)
+
+
+def _form(body: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+    except (UnicodeDecodeError, ValueError):
+        raise _invalid("Empty or invalid form") from None
+
+
+def _invalid(message: str) -> RestError:
+    return RestError(Problem(status=400, code="PGRST102", message=message))
