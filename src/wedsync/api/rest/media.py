@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from wedsync.api.rest.errors import Problem, RestError
+from wedsync.api.rest.errors import media_type_unavailable
 from wedsync.database.catalogue import ANY_ROW, Catalogue, Name
 
 
@@ -111,10 +111,7 @@ def negotiate(
         found = _found(accept, own, catalogue, of)
         if found is not None and (plans or found.media.kind is not Kind.PLAN):
             return found
-    names = ", ".join(accept.name for accept in accepts)
-    raise RestError(
-        Problem(status=406, code="PGRST107", message=f"None of these media types are available: {names}")
-    )
+    raise media_type_unavailable([accept.name for accept in accepts])
 
 
 def _found(accept: MediaType, own: Mapping[str, Name], catalogue: Catalogue, of: Name) -> Negotiated | None:

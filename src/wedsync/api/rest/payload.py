@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from wedsync.api.rest.errors import Problem, RestError
+from wedsync.api.rest.errors import body_malformed
 
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
@@ -52,7 +52,7 @@ def rows_of(body: bytes, content_type: str, *, columns_named: bool) -> Content:
     if content_type == _FORM:
         pairs = dict(_form(body))
         return Content(msgspec.json.encode(pairs), tuple(sorted(pairs)), True)
-    raise _invalid(f"Content-Type not acceptable: {content_type}")
+    raise body_malformed(f"Content-Type not acceptable: {content_type}")
 
 
 def arguments_of(body: bytes, content_type: str, *, columns_named: bool) -> Content:
@@ -72,7 +72,7 @@ def _json(body: bytes) -> Content:
     try:
         value: object = _DECODE(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _invalid("Empty or invalid json") from None
+        raise body_malformed("Empty or invalid json") from None
     if isinstance(value, dict):
         return Content(body, tuple(sorted(value)), True)  # pyright: ignore[reportUnknownArgumentType] keys are str
     if not isinstance(value, list) or not value:
@@ -86,20 +86,20 @@ def _shared_names(rows: Sequence[object]) -> tuple[str, ...]:
         names: Mapping[str, object] = first  # pyright: ignore[reportUnknownVariableType] keys of JSON are str
         if all(isinstance(row, dict) and row.keys() == names.keys() for row in rows):
             return tuple(sorted(names))
-    raise _invalid("All object keys must match")
+    raise body_malformed("All object keys must match")
 
 
 def _csv(body: bytes) -> Content:
     try:
         lines = list(csv.reader(io.StringIO(body.decode(), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error):
-        raise _invalid("Empty or invalid csv") from None
+        raise body_malformed("Empty or invalid csv") from None
     lines = [line for line in lines if line]
     if not lines:
-        raise _invalid("Empty or invalid csv")
+        raise body_malformed("Empty or invalid csv")
     names, *rows = lines
     if any(len(row) != len(names) for row in rows):
-        raise _invalid("All lines must have same number of fields")
+        raise body_malformed("All lines must have same number of fields")
     if not rows:
         return _EMPTY_LIST
     objects = [
@@ -112,8 +112,4 @@ def _form(body: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
     except (UnicodeDecodeError, ValueError):
-        raise _invalid("Empty or invalid form") from None
-
-
-def _invalid(message: str) -> RestError:
-    return RestError(Problem(status=400, code="PGRST102", message=message))
+        raise body_malformed("Empty or invalid form") from None

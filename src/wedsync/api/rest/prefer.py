@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from wedsync.api.rest.errors import Problem, RestError
+from wedsync.api.rest.errors import preferences_invalid
 
 
 class Resolution(StrEnum):
@@ -84,14 +84,7 @@ class Preferences:
     def require_known(self) -> None:
         """Raise PGRST122 if `handling=strict` came with a preference that is not known."""
         if self.unknown and self.handling is Handling.STRICT:
-            raise RestError(
-                Problem(
-                    status=400,
-                    code="PGRST122",
-                    message="Invalid preferences given with handling=strict",
-                    details=f"Invalid preferences: {', '.join(self.unknown)}",
-                )
-            )
+            raise preferences_invalid(self.unknown)
 
     def applied(
         self, *, resolution: bool = False, representation: bool = False, missing: bool = False, affected: bool = False

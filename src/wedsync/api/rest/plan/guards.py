@@ -6,7 +6,7 @@ text, in whatever language the server speaks, and the transaction is undone like
 
 import re
 
-from wedsync.api.rest.errors import Problem
+from wedsync.api.rest.errors import RestError, max_affected_exceeded, not_singular, put_key_mismatch
 from wedsync.api.rest.plan.sql import Sql, compose, number
 
 ANY_NUMBER = compose("count(*)")
@@ -23,28 +23,12 @@ def at_most(rows: int) -> Sql:
     return compose("case when count(*) <= {} then count(*) else ('PGRST124 affected ' || count(*))::bigint end", number(rows))
 
 
-def refusal(message: str) -> Problem | None:
+def refusal(message: str) -> RestError | None:
     """What a guard says with this message of PostgreSQL's; `None` if it is of none."""
     found = _REFUSAL.search(message)
-    return None if found is None else refused(found[1], int(found[2]))
-
-
-def refused(code: str, rows: int) -> Problem:
-    """The answer for a result of so many rows that may not be."""
+    if found is None:
+        return None
+    code, rows = found[1], int(found[2])
     if code == "PGRST115":
-        return Problem(
-            status=400, code=code, message="Payload values do not match URL in primary key column(s)"
-        )
-    if code == "PGRST124":
-        return Problem(
-            status=400,
-            code=code,
-            message="Query result exceeds max-affected preference constraint",
-            details=f"The query affects {rows} rows",
-        )
-    return Problem(
-        status=406,
-        code=code,
-        message="Cannot coerce the result to a single JSON object",
-        details=f"The result contains {rows} rows",
-    )
+        return put_key_mismatch()
+    return max_affected_exceeded(rows) if code == "PGRST124" else not_singular(rows)

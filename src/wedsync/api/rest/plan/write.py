@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import LiteralString
 
-from wedsync.api.rest.errors import Problem, RestError
+from wedsync.api.rest.errors import column_not_found, put_filters_wrong, put_key_mismatch
 from wedsync.api.rest.plan.columns import expression
 from wedsync.api.rest.plan.conditions import condition
 from wedsync.api.rest.plan.guards import ANY_NUMBER
@@ -72,16 +72,14 @@ def plan_put(query: Query, table: Table, reading: Reading, payload: Payload, ans
     root = _root(query)
     keys = [each.field.name for each in root.where if isinstance(each, Filter) and _is_key_filter(each)]
     if not table.primary_key or set(keys) != set(table.primary_key) or len(keys) != len(root.where):
-        raise _problem(
-            405, "PGRST105", "Filters must include all and only primary key columns with 'eq' operators"
-        )
+        raise put_filters_wrong()
     members = _members(table, payload.columns, defaults=False)
     body_rows = Node(
         source=Source(sql=NOTHING, table=table, alias=GIVEN, is_table=False), alias=GIVEN, fields=(), where=root.where
     )
     missing = [key for key in table.primary_key if key not in payload.columns]
     if missing:
-        raise _problem(400, "PGRST115", "Payload values do not match URL in primary key column(s)")
+        raise put_key_mismatch()
     where = _conditions(body_rows, reading)
     given = records(members, is_object=payload.is_object, one=True)
     return _upsert(
@@ -297,9 +295,7 @@ def _members(table: Table, names: Sequence[str], *, defaults: bool) -> list[Memb
     for name in dict.fromkeys(names):
         filled = table.columns.get(name)
         if filled is None:
-            raise _problem(
-                400, "PGRST204", f"Could not find the '{name}' column of '{table.name}' in the schema cache"
-            )
+            raise column_not_found(table.name, name)
         members.append(Member(name=name, type=filled.type, default=filled.default if defaults else None))
     return members
 
@@ -337,7 +333,3 @@ def _counting(step: LiteralString, holds: LiteralString) -> Sql:
         + holds
     )
     return compose(template)
-
-
-def _problem(status: int, code: str, message: str) -> RestError:
-    return RestError(Problem(status=status, code=code, message=message))
