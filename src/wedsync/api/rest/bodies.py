@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 from wedsync.api.rest.media import Kind, Negotiated
 from wedsync.api.rest.plan import ROWS
+from wedsync.api.rest.plan.call import SCALAR
 from wedsync.api.rest.plan.sql import Sql, column, compose, identifier, qualified
 from wedsync.database.catalogue import ANY_ROW, Function, Name
 
-SCALAR = "scalar"
-"""The column of a function's result that has none."""
 _ROWS = identifier(ROWS)
 
 
@@ -65,18 +64,17 @@ def _csv() -> Sql:
         "(select coalesce(string_agg(k, ','), '') from json_object_keys(json_agg({})->0) as k)",
         _ROWS,
     )
-    lines = compose(
-        "coalesce(string_agg(substring({}::text, 2, length({}::text) - 2), e'\\n'), '')", _ROWS, _ROWS
-    )
+    lines = compose("coalesce(string_agg(substring({}::text, 2, length({}::text) - 2), e'\\n'), '')", _ROWS, _ROWS)
     return compose("{} || e'\\n' || {}", names, lines)
 
 
 def _handled(handler: Name, of: Name | None, result: Result) -> Sql:
     """Marked, so that bytes and text can be told apart afterwards."""
-    if result.is_scalar and of is not None and of != ANY_ROW:
-        value = column(ROWS, SCALAR)
-        made = compose("(array_agg({}({})))[1]", qualified(handler), value) if result.is_one else compose("{}({})", qualified(handler), value)
-    elif of == ANY_ROW or of is None:
+    if result.is_scalar and of != ANY_ROW:
+        made = compose("{}({})", qualified(handler), column(ROWS, SCALAR))
+        if result.is_one:  # among aggregates: of the one row
+            made = compose("(array_agg({}))[1]", made)
+    elif of is None or of == ANY_ROW:
         made = compose("{}({})", qualified(handler), _ROWS)
     else:
         made = compose("{}({}::{})", qualified(handler), _ROWS, qualified(of))

@@ -33,7 +33,9 @@ _PLAIN = {
     "text/csv": Kind.CSV,
     "*/*": Kind.ANY,
 }
-_WITH_CHARSET = frozenset({"text/plain", "text/xml", "application/openapi+json", "application/x-www-form-urlencoded"})
+_WITH_CHARSET = frozenset(
+    {"text/plain", "text/xml", "application/openapi+json", "application/x-www-form-urlencoded"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,11 @@ class MediaType:
     @property
     def content_type(self) -> str:
         """The value of the header."""
-        return self.name if self.kind is Kind.OTHER and self.name not in _WITH_CHARSET else f"{self.name}; charset=utf-8"
+        return (
+            self.name
+            if self.kind is Kind.OTHER and self.name not in _WITH_CHARSET
+            else f"{self.name}; charset=utf-8"
+        )
 
 
 JSON = MediaType(Kind.JSON, "application/json")
@@ -67,7 +73,9 @@ def media_type(text: str) -> MediaType:
     if whole is None:
         return MediaType(Kind.OTHER, text)
     name = f"{whole[1]}/{whole[2]}".lower()
-    given = {found[1].lower(): found[2] if found[3] is None else found[3] for found in _PARAMETER.finditer(whole[3])}
+    given = {
+        found[1].lower(): found[2] if found[3] is None else found[3] for found in _PARAMETER.finditer(whole[3])
+    }
     stripped = given.get("nulls") == "stripped"
     if name in _PLAIN:
         return MediaType(_PLAIN[name], name)
@@ -106,7 +114,7 @@ def negotiate(
     Handlers of one table's rows need `whole_rows` (no `select`); plans are for those who may see them.
     Raises PGRST107.
     """
-    own = catalogue.media_handlers.get(of, {}) if whole_rows else {}
+    own: Mapping[str, Name] = catalogue.media_handlers.get(of, {}) if whole_rows else {}
     for accept in accepts:
         found = _found(accept, own, catalogue, of)
         if found is not None and (plans or found.media.kind is not Kind.PLAN):
@@ -115,21 +123,27 @@ def negotiate(
 
 
 def _found(accept: MediaType, own: Mapping[str, Name], catalogue: Catalogue, of: Name) -> Negotiated | None:
-    match accept.kind:
-        case Kind.OBJECT | Kind.ARRAY:
-            return Negotiated(accept)
-        case Kind.PLAN:
-            inner = _found(accept.of or JSON, own, catalogue, of)
-            return Negotiated(accept, inner.handler, inner.handler_of) if inner else None
-        case Kind.JSON | Kind.CSV | Kind.GEOJSON | Kind.ANY | Kind.OTHER:
-            pass
+    if accept.kind in {Kind.OBJECT, Kind.ARRAY}:
+        return Negotiated(accept)
+    if accept.kind is Kind.PLAN:
+        inner = _found(accept.of or JSON, own, catalogue, of)
+        return Negotiated(accept, inner.handler, inner.handler_of) if inner else None
+    return _handled(accept, own, catalogue, of) or _built_in(accept, catalogue)
+
+
+def _handled(accept: MediaType, own: Mapping[str, Name], catalogue: Catalogue, of: Name) -> Negotiated | None:
+    """By a function of the database's: for whatever of this, for this media type of this, of all rows."""
     if "*/*" in own:
-        return Negotiated(MediaType(Kind.OTHER, accept.name if accept.kind is not Kind.ANY else "application/octet-stream"), own["*/*"], of)
-    if accept.name in own:
-        return Negotiated(MediaType(Kind.OTHER, accept.name), own[accept.name], of)
+        name = "application/octet-stream" if accept.kind is Kind.ANY else accept.name
+        return Negotiated(MediaType(Kind.OTHER, name), own["*/*"], of)
     shared = catalogue.media_handlers.get(ANY_ROW, {})
-    if accept.name in shared:
-        return Negotiated(MediaType(Kind.OTHER, accept.name), shared[accept.name], ANY_ROW)
+    for handlers, whose in ((own, of), (shared, ANY_ROW)):
+        if accept.name in handlers:
+            return Negotiated(MediaType(Kind.OTHER, accept.name), handlers[accept.name], whose)
+    return None
+
+
+def _built_in(accept: MediaType, catalogue: Catalogue) -> Negotiated | None:
     if accept.kind in {Kind.JSON, Kind.ANY}:
         return Negotiated(JSON)
     if accept.kind is Kind.CSV or (accept.kind is Kind.GEOJSON and catalogue.has_postgis):
@@ -137,7 +151,7 @@ def _found(accept: MediaType, own: Mapping[str, Name], catalogue: Catalogue, of:
     return None
 
 
-def _named(kind: Kind, stripped: bool) -> str:  # noqa: FBT001
+def _named(kind: Kind, stripped: bool) -> str:
     return f"{kind.value};nulls=stripped" if stripped else kind.value
 
 

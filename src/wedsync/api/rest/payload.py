@@ -4,11 +4,13 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from wedsync.api.rest.errors import body_malformed
+from wedsync.api.rest.query import Given
 
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
@@ -32,6 +34,18 @@ class Content:
     """Of a form that calls a function: names and values in their order."""
     raw_type: str | None = None
     """Of what is not read at all: the type it is handed to a function as."""
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What a plan depends on."""
+        names = None if self.pairs is None else tuple(name for name, _ in self.pairs)
+        return self.columns, self.is_object, names, self.raw_type
+
+    def values_after(self, taken: int) -> tuple[tuple[str, Given], ...] | None:
+        """Of a form: its names, with values that are numbered after those of the query string."""
+        if self.pairs is None:
+            return None
+        return tuple((name, Given(taken + number)) for number, (name, _) in enumerate(self.pairs))
 
 
 _EMPTY_LIST = Content(b"[]", (), False)
@@ -74,18 +88,22 @@ def _json(body: bytes) -> Content:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise body_malformed("Empty or invalid json") from None
     if isinstance(value, dict):
-        return Content(body, tuple(sorted(value)), True)  # pyright: ignore[reportUnknownArgumentType] keys are str
+        return Content(body, _names(cast("dict[str, object]", value)), True)
     if not isinstance(value, list) or not value:
         return _EMPTY_LIST
-    return Content(body, _shared_names(value), False)  # pyright: ignore[reportUnknownArgumentType] checked there
+    return Content(body, _shared_names(cast("list[object]", value)), False)
+
+
+def _names(row: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(sorted(row))
 
 
 def _shared_names(rows: Sequence[object]) -> tuple[str, ...]:
     first = rows[0]
     if isinstance(first, dict):
-        names: Mapping[str, object] = first  # pyright: ignore[reportUnknownVariableType] keys of JSON are str
-        if all(isinstance(row, dict) and row.keys() == names.keys() for row in rows):
-            return tuple(sorted(names))
+        row = cast("dict[str, object]", first)
+        if all(isinstance(other, dict) and other.keys() == row.keys() for other in rows):
+            return _names(row)
     raise body_malformed("All object keys must match")
 
 

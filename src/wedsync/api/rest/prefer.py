@@ -87,9 +87,14 @@ class Preferences:
             raise preferences_invalid(self.unknown)
 
     def applied(
-        self, *, resolution: bool = False, representation: bool = False, missing: bool = False, affected: bool = False
+        self,
+        *,
+        resolution: bool = False,
+        representation: bool = False,
+        missing: bool = False,
+        affected: bool = False,
     ) -> str | None:
-        """The value of `Preference-Applied`, in PostgREST's order; each flag says that the request can apply it."""
+        """The value of `Preference-Applied`, in PostgREST's order; a flag says that the request can apply it."""
         told = (
             self.resolution if resolution else None,
             self.missing if missing else None,

@@ -1,13 +1,13 @@
 """Calling a function: one statement, in which the function runs once."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wedsync.api.rest.plan.columns import expression
 from wedsync.api.rest.plan.guards import ANY_NUMBER
 from wedsync.api.rest.plan.model import Plan
 from wedsync.api.rest.plan.node import Node, Reading, Source, part_source
-from wedsync.api.rest.plan.read import RESPONSE, ROWS, Count, estimate, select_from, total
+from wedsync.api.rest.plan.read import RESPONSE, ROWS, Count, select_from, total
 from wedsync.api.rest.plan.records import BODY, GIVEN, Member, records
 from wedsync.api.rest.plan.sql import (
     NOTHING,
@@ -57,11 +57,13 @@ def plan_call(
     count: Count | None = None,
     media_type: str = "application/json",
 ) -> Plan:
-    """The plan of a call. Raises `RestError`. `body` makes the answer of the rows, called `ROWS`."""
+    """The plan of a call. Raises `RestError`. `body` makes the answer of the rows, called `ROWS`.
+
+    An estimated total is counted, and a planned one not told: the planner knows nothing of what a function gives.
+    """
     table = reading.catalogue.tables.get(function.returns_table) if function.returns_table else None
     selection = select_from(query, part_source(_CALLED, table, function.name), reading)
-    is_one = not function.returns_set
-    totals = compose("1::bigint" if count is Count.EXACT else "null::bigint") if is_one else total(selection, reading, count)
+    counted = None if count is None or count is Count.PLANNED else Count.EXACT
     sql, slots = rendered(
         compose(
             "with {} as ({}) select {} as body, {} as page_total, {} as total, {} from ({}) as {}",
@@ -69,22 +71,16 @@ def plan_call(
             _called(function, reading, arguments, table, query),
             body,
             guard,
-            totals,
+            total(selection, reading, counted),
             RESPONSE,
             selection.rows,
             identifier(ROWS),
         )
     )
-    estimated = None if is_one else estimate(selection, reading, count)
-    if estimated is not None:
-        # the planner is asked of a plain scan of the call: its statement has to know the call as well
-        estimated = None
-    return Plan(sql=sql, slots=slots, read_only=read_only, media_type=media_type, estimate=estimated)
+    return Plan(sql=sql, slots=slots, read_only=read_only, media_type=media_type)
 
 
-def _called(
-    function: Function, reading: Reading, arguments: Arguments, table: Table | None, query: Query
-) -> Sql:
+def _called(function: Function, reading: Reading, arguments: Arguments, table: Table | None, query: Query) -> Sql:
     source, given = _arguments(function, arguments)
     name = qualified((function.schema, function.name))
     if function.returns_composite:
@@ -147,7 +143,9 @@ def _arguments(function: Function, arguments: Arguments) -> tuple[Sql, Sql]:
     if not given:
         return NOTHING, NOTHING
     if arguments.values is not None:
-        values = [_direct(each, [value for name, value in arguments.values if name == each.name]) for each in given]
+        values = [
+            _direct(each, [value for name, value in arguments.values if name == each.name]) for each in given
+        ]
         return NOTHING, joined(", ", values)
     members = [Member(name=each.name, type=each.cast_type) for each in given]
     passed = [_passed(each, column(GIVEN, each.name)) for each in given]
@@ -165,8 +163,3 @@ def _direct(one: Parameter, values: Sequence[Value]) -> Sql:
 
 def _passed(one: Parameter, value: Sql) -> Sql:
     return compose("variadic {} := {}" if one.variadic else "{} := {}", identifier(one.name), value)
-
-
-def without_ranges(query: Query) -> Query:
-    """The query, with all that a result of one row has."""
-    return replace(query, levels=tuple(replace(level, limit=None, offset=None) for level in query.levels))

@@ -1,7 +1,7 @@
 """Conditions that undo a write when they do not hold, found out inside the statement itself.
 
-They must work on any PostgreSQL, with nothing installed: a text that is no number is cast to one. The error quotes the
-text, in whatever language the server speaks, and the transaction is undone like after any other error.
+They must work on any PostgreSQL, with nothing installed: a text that is no number is cast to one. The error quotes
+the text, in whatever language the server speaks, and the transaction is undone like after any other error.
 """
 
 import re
@@ -20,7 +20,9 @@ _REFUSAL = re.compile(r'"(PGRST\d{3}) affected (\d+)"')
 
 def at_most(rows: int) -> Sql:
     """No more than so many rows are affected."""
-    return compose("case when count(*) <= {} then count(*) else ('PGRST124 affected ' || count(*))::bigint end", number(rows))
+    return compose(
+        "case when count(*) <= {} then count(*) else ('PGRST124 affected ' || count(*))::bigint end", number(rows)
+    )
 
 
 def refusal(message: str) -> RestError | None:

@@ -44,4 +44,4 @@ def _takes(function: Function, given: frozenset[str], posted: str | None) -> boo
         return not given and posted not in _NOT_READ
     required = {parameter.name for parameter in function.parameters if parameter.required}
     optional = {parameter.name for parameter in function.parameters if not parameter.required}
-    return given - optional == required
+    return given >= required and given <= required | optional

@@ -26,13 +26,16 @@ def records(members: Sequence[Member], *, is_object: bool, one: bool = False) ->
 
     Without members there are rows without columns, as many as there are objects.
     """
-    with_defaults = any(member.default is not None for member in members)
-    source = _with_defaults(members, is_object=is_object) if with_defaults else compose("{}::json", parameter(BODY))
-    form = compose("jsonb") if with_defaults else compose("json")
     limit = compose(" limit 1") if one and not is_object else NOTHING
     if not members:
-        rows = compose("(values (1)) as one (n)" if is_object else "json_array_elements({}) as one", *([] if is_object else [source]))
+        rows = compose("(values (1)) as one (n)")
+        if not is_object:
+            rows = compose("json_array_elements({}::json) as one", parameter(BODY))
         return compose("(select from {}{}) as {}", rows, limit, identifier(GIVEN))
+    if any(member.default is not None for member in members):
+        form, source = compose("jsonb"), _with_defaults(members, is_object=is_object)
+    else:
+        form, source = compose("json"), compose("{}::json", parameter(BODY))
     names = joined(", ", [compose("{} {}", identifier(each.name), known_type(each.type)) for each in members])
     call = compose("{}_to_record({})" if is_object else "{}_to_recordset({})", form, source)
     return compose("(select * from {} as one ({}){}) as {}", call, names, limit, identifier(GIVEN))
@@ -45,8 +48,9 @@ def _with_defaults(members: Sequence[Member], *, is_object: bool) -> Sql:
         if each.default is not None
     ]
     defaults = compose("jsonb_build_object({})", joined(", ", pairs))
+    body = parameter(BODY)
     if is_object:
-        return compose("({} || {}::jsonb)", defaults, parameter(BODY))
+        return compose("({} || {}::jsonb)", defaults, body)
     return compose(
-        "(select jsonb_agg({} || each.value) from jsonb_array_elements({}::jsonb) as each)", defaults, parameter(BODY)
+        "(select jsonb_agg({} || each.value) from jsonb_array_elements({}::jsonb) as each)", defaults, body
     )
