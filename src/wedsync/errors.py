@@ -498,3 +498,15 @@ class GatewayRefused(WedsyncError):
     """The gateway cannot serve this database as it was asked to: a role, a schema or a right is missing."""
 
     code = "WS832"
+
+
+class LoadTestRefused(WedsyncError):
+    """A load test was not started: another one runs, nobody could ask, or it goes further than it may."""
+
+    code = "WS850"
+
+
+class LoadTestFailed(WedsyncError):
+    """A load test could not be carried out; what it had written was removed."""
+
+    code = "WS851"
