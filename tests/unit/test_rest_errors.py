@@ -7,6 +7,17 @@ import pytest
 
 from wedsync.api.rest import errors
 from wedsync.database.catalogue import Cardinality, Catalogue, Function, Junction, Parameter, Relationship, Table
+from wedsync.errors import (
+    CannotConnect,
+    CatalogueNotLoaded,
+    CommitUnknown,
+    Overloaded,
+    PipelineBroken,
+    PoolTimeout,
+    ResultTooLarge,
+    ServerNotReady,
+    WedsyncError,
+)
 
 
 @dataclass(frozen=True)
@@ -331,3 +342,30 @@ def test_each_error_of_a_request_has_its_own_code() -> None:
     assert {code for code, status in statuses.items() if status == 404} == {"PGRST125", "PGRST126"}
     assert {code for code, status in statuses.items() if status == 500} == {"PGRST111", "PGRST112"}
     assert statuses["PGRST103"] == 416
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (Overloaded("too much", retry_after_s=3), 503, "PGRST003"),
+        (PoolTimeout("none free"), 504, "PGRST003"),
+        (CatalogueNotLoaded("not yet"), 503, "PGRST002"),
+        (PipelineBroken("gone", detail="server 10.0.0.7"), 503, "PGRST001"),
+        (CannotConnect("gone", detail="server 10.0.0.7"), 503, "PGRST000"),
+        (ServerNotReady("starting", detail="server 10.0.0.7"), 503, "PGRST000"),
+        (CommitUnknown("lost", detail="server 10.0.0.7"), 504, "WS252"),
+        (ResultTooLarge("70 MB"), 400, "WS255"),
+    ],
+)
+def test_what_the_gateway_could_not_do(error: WedsyncError, status: int, code: str) -> None:
+    problem = errors.unserved(error)
+    assert (problem.status, problem.code) == (status, code)
+    assert b"10.0.0.7" not in problem.body()
+
+
+def test_only_what_surely_did_nothing_is_to_be_repeated() -> None:
+    assert errors.unserved(Overloaded("too much", retry_after_s=3)).headers == {"Retry-After": "3"}
+    assert "Retry-After" in errors.unserved(CannotConnect("gone")).headers
+    unknown = errors.unserved(CommitUnknown("lost"))
+    assert "Retry-After" not in unknown.headers
+    assert "may have been made, or not" in unknown.message

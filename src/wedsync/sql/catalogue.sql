@@ -167,7 +167,7 @@ with recursive below (oid, type) as (
 base (oid, type) as (
     select b.oid, b.type from below b join pg_catalog.pg_type t on t.oid = b.type and t.typtype <> 'd'
 )
-select n.nspname as schema, p.proname as name,
+select p.oid::bigint as oid, n.nspname as schema, p.proname as name,
        arguments.names, arguments.types, arguments.variadic,
        p.pronargdefaults::int as optional,
        p.proretset as returns_set,

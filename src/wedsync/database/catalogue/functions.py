@@ -77,6 +77,7 @@ def _function(row: FunctionRow) -> Function:
         volatility=row.volatility,
         description=row.description,
         settings=_hoisted(row.settings or ()),
+        oid=row.oid,
     )
 
 

@@ -148,6 +148,8 @@ class Function:
     description: str | None = None
     settings: Mapping[str, str] | None = None
     """`statement_timeout` and `default_transaction_isolation` of `alter function … set`, hoisted."""
+    oid: int = 0
+    """Tells overloads apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

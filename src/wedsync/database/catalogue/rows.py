@@ -59,6 +59,7 @@ class ViewRow(NamedTuple):
 class FunctionRow(NamedTuple):
     """A function of an exposed schema, with its input arguments."""
 
+    oid: int
     schema: str
     name: str
     names: list[str]

@@ -37,6 +37,7 @@ from wedsync.api.rest.errors.schema import (
     relationship_not_found,
     table_not_found,
 )
+from wedsync.api.rest.errors.service import unserved
 from wedsync.api.rest.errors.tokens import token_refused
 
 __all__ = [
@@ -77,4 +78,5 @@ __all__ = [
     "schema_not_exposed",
     "table_not_found",
     "token_refused",
+    "unserved",
 ]
