@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import AsyncConnection, pq
-from psycopg.rows import TupleRow
+from psycopg import BaseConnection, pq
 
 from wedsync.api.rest.plan import Count, Plan, Reading, Slot, plan_read
 from wedsync.api.rest.query import Given, QueryLimits, Shape, parse, shape_of
@@ -32,7 +31,7 @@ class Read:
 
 
 def run_read(
-    connection: AsyncConnection[TupleRow],
+    connection: BaseConnection[Any],
     reading: Reading,
     table: str,
     query: bytes,
@@ -51,7 +50,7 @@ def run_read(
     )
 
 
-def estimate_of(connection: AsyncConnection[TupleRow], plan: Plan, shape: Shape) -> int:
+def estimate_of(connection: BaseConnection[Any], plan: Plan, shape: Shape) -> int:
     """What the second statement of a plan says."""
     assert plan.estimate is not None
     ((answer,),) = run_statement(connection, plan.estimate.sql, parameters(plan.estimate.slots, shape))
@@ -73,7 +72,7 @@ def parameters(slots: Sequence[Slot], shape: Shape) -> list[bytes]:
 
 
 def run_statement(
-    connection: AsyncConnection[TupleRow], sql: bytes, values: Sequence[bytes]
+    connection: BaseConnection[Any], sql: bytes, values: Sequence[bytes]
 ) -> list[tuple[bytes | None, ...]]:
     """The rows of one statement whose parameters have no type, as the gateway sends it."""
     result = connection.pgconn.exec_params(sql, values)

@@ -30,7 +30,7 @@ class Season:
 
     target: ConnectionTarget
     """As its owner."""
-    catalogue: Catalogue
+    catalogue: Catalogue = field(repr=False)
 
 
 @asynccontextmanager

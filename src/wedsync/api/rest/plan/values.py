@@ -27,6 +27,8 @@ def pattern(text: str) -> str:
 def array_of_list(text: str) -> str:
     """`(1,"a,b",c)` as an array; `()` is empty. Raises `RestError` PGRST100 if it is no list."""
     start = len(text) - len(text.lstrip(" \t"))
+    if text[start:].replace(" ", "") == "()":
+        return "{}"
     if not text.startswith("(", start):
         raise unparsable("filter", f"in.{text}", 3 + start, '"("')
     elements: list[str] = []
@@ -43,8 +45,6 @@ def array_of_list(text: str) -> str:
             break
         else:
             raise unparsable("filter", f"in.{text}", 3 + at, '"," or ")"')
-    if elements == [""]:
-        return "{}"
     return "{" + ",".join(map(_quoted, elements)) + "}"
 
 

@@ -102,7 +102,12 @@ def _logic(reading: _Reading, name: str, value: str) -> None:
     names = _path(name)
     negation = "not." if "not" in names else ""
     scanner = Scanner("logic tree", f"{negation}{names[-1]}{value}")
+    if not value.lstrip(" \t").startswith("("):
+        scanner.at = len(scanner.text) - len(value)
+        raise scanner.failed('"("')
     tree = logic(scanner, reading.limits)
+    if not scanner.done:
+        raise scanner.failed("end of input")
     reading.count(tree)
     reading.level(tuple(name for name in names[:-1] if name != "not")).where.append(tree)
 
