@@ -436,6 +436,18 @@ class ExportFailed(WedsyncError):
     code = "WS634"
 
 
+class LetterNotSent(WedsyncError):
+    """An e-mail could not be handed to the mail server, or written to its file; it is tried again."""
+
+    code = "WS820"
+
+
+class SignInNotThere(WedsyncError):
+    """The database has no tables to sign in with: the migrations that make them were not applied."""
+
+    code = "WS821"
+
+
 class NotSignedIn(WedsyncError):
     """A call over HTTP has no token, or one that does not hold."""
 

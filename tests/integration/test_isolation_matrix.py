@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.sql import SQL, Composed, Identifier
 
 from support.isolation import REFUSED, TwoTenants, enter, outcome
-from support.tenants import Table, Wanted, insert
+from support.tenants import SIGN_IN, Table, Wanted, insert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,7 @@ BUSINESS = Rights(boss="siud", viewer="s")
 SHOWN = replace(BUSINESS, partner="s", helper="s")  # to the couples it works for
 RIGHTS = {
     "auth.users": Rights(),
+    **dict.fromkeys(SIGN_IN, Rights()),
     "organizations": Rights(boss="su", viewer="s", partner="s", helper="s", florist="s"),
     "organization_members": BUSINESS,
     "suppliers": replace(SHOWN, florist="s"),

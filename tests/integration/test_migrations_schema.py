@@ -64,7 +64,9 @@ ISSUE_LIST = [
 
 async def test_every_table_of_the_specification_is_there(two_tenants: TwoTenants) -> None:
     assert len(ISSUE_LIST) == 42
-    assert set(ISSUE_LIST) | {"auth.users"} == two_tenants.schema.names
+    names = two_tenants.schema.names
+    assert set(ISSUE_LIST) == {name for name in names if not name.startswith("auth.")}
+    assert "auth.users" in names
 
 
 async def test_a_new_wedding_is_readable_by_the_statement_that_adds_it(

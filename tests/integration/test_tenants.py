@@ -18,7 +18,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier, Literal
 
-from support.tenants import Schema, World, fill_world, read_schema
+from support.tenants import SIGN_IN, Schema, World, fill_world, read_schema
 from wedsync.clock import Clock, SystemClock
 from wedsync.cluster import Secrets, Server, ensure_roles
 from wedsync.config import Home
@@ -49,6 +49,7 @@ from wedsync.tenants.tables import Table, read_tables
 NOT_OF_COUPLES = {
     *("api_keys", "availability", "devices", "forms", "form_fields", "journeys", "journey_steps"),
     *("organization_members", "organizations", "services", "suppliers", "core_field_definitions"),
+    *SIGN_IN,
 }
 """Tables whose rows are a business's or a person's alone."""
 

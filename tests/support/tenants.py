@@ -105,8 +105,18 @@ def _day(wanted: Wanted) -> str:
     return f"2026-06-{wanted.number + 1:02d} 12:00+00"
 
 
+SIGN_IN = frozenset(
+    f"auth.{name}"
+    for name in (
+        *("authorization_codes", "letters", "mfa_challenges", "mfa_factors", "one_time_tokens"),
+        *("refresh_tokens", "sessions", "throttles"),
+    )
+)
+"""Tables of the sign-in service, which nobody else may read."""
 VALUES: dict[str, Callable[[Wanted], Any]] = {
     "auth.users.email": lambda _: f"{uuid4().hex}@example.com",
+    "auth.mfa_factors.factor_type": lambda _: "totp",
+    "auth.one_time_tokens.purpose": lambda wanted: ("signup", "recovery", "magiclink")[wanted.number],
     "guest_dietary.requirement": lambda wanted: ("vegan", "nuts", "halal")[wanted.number],
     "organization_members.user_id": _people("boss", "viewer", "spare"),
     "organization_members.role": lambda wanted: ("owner", "viewer", "staff")[wanted.number],

@@ -3,6 +3,7 @@
 from wedsync.config.home import Home, default_home
 from wedsync.config.load import LoadedConfig, Setting, format_value, load_config
 from wedsync.config.model import (
+    AuthConfig,
     BackupConfig,
     CalendarConfig,
     ClusterConfig,
@@ -12,15 +13,19 @@ from wedsync.config.model import (
     Environment,
     GatewayConfig,
     LocaleProvider,
+    MailConfig,
+    MailSecurity,
     MigrationsConfig,
     PoolConfig,
     Profile,
     RepositoryConfig,
     RepositoryKind,
+    SigningMethod,
     StatementTimeouts,
 )
 
 __all__ = [
+    "AuthConfig",
     "BackupConfig",
     "CalendarConfig",
     "ClusterConfig",
@@ -32,12 +37,15 @@ __all__ = [
     "Home",
     "LoadedConfig",
     "LocaleProvider",
+    "MailConfig",
+    "MailSecurity",
     "MigrationsConfig",
     "PoolConfig",
     "Profile",
     "RepositoryConfig",
     "RepositoryKind",
     "Setting",
+    "SigningMethod",
     "StatementTimeouts",
     "default_home",
     "format_value",

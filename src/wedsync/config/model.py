@@ -49,6 +49,22 @@ class RepositoryKind(StrEnum):
     TLS = "tls"
 
 
+class SigningMethod(StrEnum):
+    """How access tokens are signed (RFC 7518, section 3.1)."""
+
+    HS256 = "HS256"
+    ES256 = "ES256"
+    RS256 = "RS256"
+
+
+class MailSecurity(StrEnum):
+    """How the connection to a mail server is protected."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
 class ClusterConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The PostgreSQL that the platform runs itself (profile `local`)."""
 
@@ -146,6 +162,71 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     statement_timeout: StatementTimeouts = StatementTimeouts()
 
 
+class MailConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How letters are sent."""
+
+    host: str | None = None
+    """SMTP server. None: letters are not sent but written to `mail/` in the home, one file each."""
+    port: int = 587
+    """465 with `security = "tls"`."""
+    security: MailSecurity = MailSecurity.STARTTLS
+    """`starttls`, `tls` from the first byte, or `none` (a server on this machine only)."""
+    user: str | None = None
+    """Name to sign in with; its password is the secret `smtp_password` in the home's `secrets/`."""
+    sender: str = "WedSync <no-reply@localhost>"
+    """From whom letters are."""
+    deadline: timedelta = timedelta(seconds=30)
+    """A server that takes longer is tried again later."""
+
+
+class AuthConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Signing in (`/auth/v1`)."""
+
+    enabled: bool = True
+    """`false`: no `/auth/v1`; tokens come from elsewhere."""
+    api_url: str = ""
+    """Address of the gateway as the outside sees it, for links in letters and the tokens' `iss`; empty: the gateway's
+    own host and port."""
+    site_url: str = ""
+    """Address of the application: where a link leads that names no other; empty: `api_url`."""
+    redirect_urls: str = ""
+    """Further addresses a link may lead to, separated by spaces; `*` is any run of characters but `.` and `/`,
+    `**` any at all."""
+    sign_up: bool = True
+    """Whether people may make an account for themselves; `false`: by invitation only."""
+    anonymous: bool = False
+    """Whether one may sign in without any address, to add one later."""
+    confirm_email: bool = True
+    """Whether an address counts only after its letter was answered. Without this, a sign-up tells who has an account."""
+    both_addresses: bool = True
+    """Whether a change of address is to be confirmed from the present address too."""
+    reauthenticate: bool = False
+    """Whether a new password needs a code by e-mail when the sign-in is older than a day."""
+    password_min_length: int = 8
+    """Shortest password, in characters."""
+    password_needs: str = ""
+    """Kinds of characters that a password must have, separated by spaces: `lower`, `upper`, `digit`, `symbol`."""
+    signing: SigningMethod = SigningMethod.HS256
+    """How tokens are signed: `HS256` with the home's secret, `ES256` or `RS256` with a key pair in `secrets/`."""
+    token_lasts: timedelta = timedelta(hours=1)
+    """How long an access token holds."""
+    session_lasts: timedelta | None = None
+    """A session ends after this time, whatever is refreshed; `never`: not by itself."""
+    session_idle: timedelta = timedelta(days=60)
+    """A session that was not refreshed for so long is over."""
+    refresh_again_within: timedelta = timedelta(seconds=30)
+    """Whoever lost the answer to a refresh may ask again for so long and gets the same one; later it ends the session."""
+    letter_lasts: timedelta = timedelta(hours=1)
+    """How long the link and the code of a letter hold."""
+    letter_every: timedelta = timedelta(seconds=60)
+    """An address gets a letter of one kind at the most this often."""
+    calls_per_minute: int = 30
+    """Calls of one kind (sign-up, token, code, verify, recover) from one network address."""
+    max_factors: int = 10
+    """Second factors of a person."""
+    mail: MailConfig = MailConfig()
+
+
 class RepositoryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One backup repository."""
 
@@ -225,6 +306,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     database: DatabaseConfig = field(default_factory=DatabaseConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
+    auth: AuthConfig = field(default_factory=AuthConfig)
     backup: BackupConfig = field(default_factory=BackupConfig)
     calendar: CalendarConfig = field(default_factory=CalendarConfig)
     migrations: MigrationsConfig = field(default_factory=MigrationsConfig)

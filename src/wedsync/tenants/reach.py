@@ -16,6 +16,7 @@ from wedsync.tenants.tables import Reference, Table
 
 SHARED: Final = {
     "public.core_field_definitions": "names of fields that all weddings have in common",
+    "auth.throttles": "counts of failures under keyed hashes, gone after a day",
 }
 """Tables that hold nothing of any tenant or person, and what they hold."""
 INSIDE_JSON: Final[Mapping[tuple[SubjectKind, str], tuple[str, str]]] = {

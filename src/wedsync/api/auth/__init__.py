@@ -1,1 +1,6 @@
-"""Sign-in: accounts, sessions and tokens, as the client libraries ask for them."""
+"""Sign-in: accounts, tokens, one-time links and codes, second factors, in the protocol that the client libraries speak."""
+
+from wedsync.api.auth.app import SignIn, auth_app
+from wedsync.api.auth.post import FilePost, Post, SmtpPost
+
+__all__ = ["FilePost", "Post", "SignIn", "SmtpPost", "auth_app"]
