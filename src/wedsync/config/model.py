@@ -185,8 +185,8 @@ class AuthConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = True
     """`false`: no `/auth/v1`; tokens come from elsewhere."""
     api_url: str = ""
-    """Address of the gateway as the outside sees it, for links in letters and the tokens' `iss`; empty: the gateway's
-    own host and port."""
+    """Address of the gateway as the outside sees it, for links in letters and the tokens' `iss`; empty: the
+    gateway's own host and port."""
     site_url: str = ""
     """Address of the application: where a link leads that names no other; empty: `api_url`."""
     redirect_urls: str = ""
@@ -197,7 +197,7 @@ class AuthConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     anonymous: bool = False
     """Whether one may sign in without any address, to add one later."""
     confirm_email: bool = True
-    """Whether an address counts only after its letter was answered. Without this, a sign-up tells who has an account."""
+    """Whether an address counts only after its letter was answered; else a sign-up tells who has an account."""
     both_addresses: bool = True
     """Whether a change of address is to be confirmed from the present address too."""
     reauthenticate: bool = False
@@ -215,7 +215,8 @@ class AuthConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     session_idle: timedelta = timedelta(days=60)
     """A session that was not refreshed for so long is over."""
     refresh_again_within: timedelta = timedelta(seconds=30)
-    """Whoever lost the answer to a refresh may ask again for so long and gets the same one; later it ends the session."""
+    """Whoever lost the answer to a refresh may ask again for so long and gets the same one; later it ends the
+    session."""
     letter_lasts: timedelta = timedelta(hours=1)
     """How long the link and the code of a letter hold."""
     letter_every: timedelta = timedelta(seconds=60)

@@ -1,4 +1,4 @@
-"""Sign-in: accounts, tokens, one-time links and codes, second factors, in the protocol that the client libraries speak."""
+"""Sign-in: accounts, tokens, links and codes, second factors, in the protocol that the client libraries speak."""
 
 from wedsync.api.auth.app import SignIn, auth_app
 from wedsync.api.auth.post import FilePost, Post, SmtpPost

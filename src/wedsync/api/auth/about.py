@@ -36,7 +36,9 @@ class AboutEndpoints:
         found = (await self._service.store.run(self._service.store.statement("schema_is_there")))[0]
         if scalar_in(found) != b"t":
             raise SignInNotThere("the database has no tables to sign in with", hint="wedsync migrate up")
-        return json_answer({"name": "WedSync sign-in", "version": __version__, "description": "Accounts and sessions"})
+        return json_answer(
+            {"name": "WedSync sign-in", "version": __version__, "description": "Accounts and sessions"}
+        )
 
     async def key_set(self, _: Request) -> Response:
         """The public keys, for whoever checks tokens without asking us."""

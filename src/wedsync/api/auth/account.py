@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wedsync.api.auth.errors import AuthError, invalid
+from wedsync.api.auth.errors import AuthError, invalid, no_phone
 from wedsync.api.auth.http import SignedIn, json_answer, origin_of, read, signed_in
 from wedsync.api.auth.letters import Content
 from wedsync.api.auth.links import change_letters
@@ -103,7 +103,7 @@ class AccountEndpoints:
         if order.app_metadata is not None:
             raise AuthError(403, "not_admin", "Updating app_metadata requires admin privileges")
         if order.phone and order.phone != account.phone:
-            raise AuthError(400, "phone_provider_disabled", "There is no text message service")
+            raise no_phone("Phone numbers are not used")
         sensitive = order.password is not None or (order.email and order.email.lower() != account.email)
         if sensitive and account.has_second_factor and caller.session.aal != "aal2":
             raise AuthError(
@@ -154,20 +154,16 @@ class AccountEndpoints:
     async def _email_steps(
         self, caller: SignedIn, email: str, order: UserUpdate, redirect_to: str, origin: Origin
     ) -> list[Statement]:
-        """An address that somebody else has gets a letter that says so, and no link: the caller sees no difference."""
+        """An address that somebody else has gets a letter that says so, without a link: nobody else learns it."""
         service, store, account = self._service, self._service.store, caller.person.account
         await service.require_quiet("email_change", email, origin)
         holder = await store.person("account_by_email", email)
         if account.is_anonymous and not service.config.confirm_email:
             if holder is not None:
-                raise AuthError(
-                    422, "email_exists", "A user with this email address has already been registered"
-                )
+                raise AuthError(422, "email_exists", "A user with this email address has already been registered")
             return [store.statement("set_email", caller.id, email, True)]
         steps = [store.statement("ask_email_change", caller.id, email)]
-        steps += change_letters(
-            service, account, email, redirect_to, order.proof(), is_free=holder is None
-        )
+        steps += change_letters(service, account, email, redirect_to, order.proof(), is_free=holder is None)
         if holder is not None:
             told = Content(site=service.redirects.site_url)
             steps.append(service.letter("already_here", holder.account.id, email, told))

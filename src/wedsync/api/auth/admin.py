@@ -8,16 +8,15 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wedsync.api.auth.errors import AuthError, invalid
+from wedsync.api.auth.errors import AuthError, invalid, no_phone
 from wedsync.api.auth.http import json_answer, origin_of, read, require_administrator
 from wedsync.api.auth.mfa import drop_factor
 from wedsync.api.auth.policy import clean_email
 from wedsync.api.auth.service import OneTime, Service
 from wedsync.api.auth.sign_up import BY_EMAIL
-from wedsync.api.auth.store import Person, person_in, scalar_in
+from wedsync.api.auth.store import UNIQUE_VIOLATION, Person, person_in, scalar_in
 from wedsync.database.pipeline import Statement, StatementFailed
 
-_UNIQUE = "23505"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|m|s|ms)")
 _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _MOST_A_PAGE = 1000
@@ -100,7 +99,7 @@ class AdminEndpoints:
         require_administrator(self._service, request)
         order = await read(request, UserOrder)
         if order.phone:
-            raise AuthError(400, "phone_provider_disabled", "There is no text message service")
+            raise no_phone("Phone numbers are not used")
         if not order.email:
             raise invalid("Cannot create a user without either an email or phone")
         ban = None if order.ban_duration is None else ban_of(order.ban_duration)
@@ -129,7 +128,7 @@ class AdminEndpoints:
         require_administrator(self._service, request)
         order = await read(request, UserOrder)
         if order.phone:
-            raise AuthError(400, "phone_provider_disabled", "There is no text message service")
+            raise no_phone("Phone numbers are not used")
         person = await self._person(request)
         user, store = person.account.id, self._service.store
         steps: list[Statement] = []
@@ -147,7 +146,9 @@ class AdminEndpoints:
             steps.append(store.statement("merge_app_metadata", user, order.app_metadata))
         if order.ban_duration is not None:
             ban = ban_of(order.ban_duration)
-            steps.append(store.statement("ban", user, ban.total_seconds()) if ban else store.statement("unban", user))
+            steps.append(
+                store.statement("ban", user, ban.total_seconds()) if ban else store.statement("unban", user)
+            )
         steps.append(store.statement("account_by_id", user))
         results = await store.run(*steps, origin=origin_of(request))
         return json_answer(msgspec.Raw(scalar_in(results[-1]) or b"{}"))
@@ -195,9 +196,7 @@ class AdminEndpoints:
         """The link and the code of a letter, without the letter."""
         require_administrator(self._service, request)
         order = await read(request, LinkOrder)
-        redirect_to = self._service.redirects.choose(
-            order.redirect_to or request.query_params.get("redirect_to")
-        )
+        redirect_to = self._service.redirects.choose(order.redirect_to or request.query_params.get("redirect_to"))
         email = clean_email(order.email)
         if order.type == "invite":
             person, once = await self._invited(email, order.data, redirect_to, request, send=False)
@@ -233,7 +232,16 @@ class AdminEndpoints:
                     store.statement("sign_up_again", user, password_hash, order.data or {})
                     if known
                     else store.statement(
-                        "add_account", user, email, password_hash, BY_EMAIL, order.data or {}, False, False, False, None
+                        "add_account",
+                        user,
+                        email,
+                        password_hash,
+                        BY_EMAIL,
+                        order.data or {},
+                        False,
+                        False,
+                        False,
+                        None,
                     )
                 )
             case "magiclink" | "recovery":
@@ -269,7 +277,7 @@ class AdminEndpoints:
         try:
             results = await store.run(*steps, store.statement("account_by_id", user), origin=origin_of(request))
         except StatementFailed as error:
-            if error.sqlstate == _UNIQUE:
+            if error.sqlstate == UNIQUE_VIOLATION:
                 raise _taken() from error
             raise
         return _found(person_in(results[-1])), once

@@ -54,8 +54,8 @@ def auth_app(
 ) -> SignIn:
     """Sign-in over `database`, whose role may become service_role and which has migration 0018.
 
-    `api_url` is the address of the gateway without a path; `secret` the home's secret for codes, refresh tokens and
-    factors: with another one, those that are under way are void, passwords are not.
+    `api_url` is the address of the gateway without a path; `secret` the home's secret for codes, refresh tokens
+    and factors: with another one, those that are under way are void, passwords are not.
     """
     public_url = (config.api_url or api_url).rstrip("/")
     clock = clock or SystemClock()
@@ -79,7 +79,10 @@ def auth_app(
     )
     return SignIn(
         app=Starlette(
-            routes=[Route(path, answering(endpoint), methods=list(methods)) for path, methods, endpoint in _table(service)],
+            routes=[
+                Route(path, answering(endpoint), methods=list(methods))
+                for path, methods, endpoint in _table(service)
+            ],
             exception_handlers={HTTPException: _no_such, Exception: _failed},
         ),
         delivery=delivery,

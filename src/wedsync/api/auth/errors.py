@@ -39,8 +39,8 @@ class AuthError(Exception):
 def body_of(refusal: Refusal, asked_version: str | None) -> dict[str, object]:
     """The body of an error answer.
 
-    A client that names version 2024-01-01 or newer gets `code` and `message`; an older one gets the status as `code`,
-    the code as `error_code` and the message as `msg`.
+    A client that names version 2024-01-01 or newer gets `code` and `message`; an older one gets the status as
+    `code`, the code as `error_code` and the message as `msg`.
     """
     if is_new(asked_version):
         body: dict[str, object] = {"code": refusal.code, "message": refusal.message}
@@ -80,3 +80,8 @@ def no_session() -> AuthError:
 def banned() -> AuthError:
     """403: an administrator shut the account for a time."""
     return AuthError(403, "user_banned", "User is banned")
+
+
+def no_phone(what: str) -> AuthError:
+    """400: nothing here sends text messages."""
+    return AuthError(400, "phone_provider_disabled", f"{what}: there is no text message service")

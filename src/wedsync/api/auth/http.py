@@ -14,7 +14,7 @@ from starlette.responses import Response
 from wedsync.api.auth.errors import API_VERSION, API_VERSION_HEADER, AuthError, Refusal, body_of, is_new
 from wedsync.api.auth.service import Service
 from wedsync.api.auth.sessions import AUDIENCE
-from wedsync.api.auth.store import Origin, Person, Session, person_in
+from wedsync.api.auth.store import UNIQUE_VIOLATION, Origin, Person, Session, person_in
 from wedsync.api.callers import ADMINISTRATOR
 from wedsync.database.pipeline import StatementFailed
 from wedsync.errors import WedsyncError
@@ -23,7 +23,6 @@ T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _LONGEST_BODY_BYTES = 64 * 1024
-_UNIQUE = "23505"
 _REFUSED_VALUE = ("22", "23")
 _log = logging.getLogger(__name__)
 
@@ -37,9 +36,7 @@ class SignedIn:
     id: str
 
 
-def json_answer(
-    value: object, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
+def json_answer(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer; none of them may be kept by a cache."""
     return Response(
         msgspec.json.encode(value),
@@ -82,10 +79,14 @@ def answering(endpoint: Endpoint) -> Endpoint:
 
 
 def _refusal_of(error: StatementFailed) -> Refusal:
-    if error.sqlstate == _UNIQUE:
-        return Refusal(status=422, code="email_exists", message="A user with this email address has already been registered")
+    if error.sqlstate == UNIQUE_VIOLATION:
+        return Refusal(
+            status=422, code="email_exists", message="A user with this email address has already been registered"
+        )
     if error.sqlstate.startswith(_REFUSED_VALUE):
-        return Refusal(status=400, code="validation_failed", message="The database refuses a value of this request")
+        return Refusal(
+            status=400, code="validation_failed", message="The database refuses a value of this request"
+        )
     _log.error("sign_in_failed", exc_info=error)
     return Refusal(status=500, code="unexpected_failure", message="Unexpected failure; the gateway's log says why")
 

@@ -70,9 +70,7 @@ WORDS: Mapping[str, Words] = {
     ),
 }
 _NOT_YOU = "If you did not ask for this, do nothing: nothing happens."
-_PAGE = Template(
-    '<!doctype html><html><body style="font-family:sans-serif;line-height:1.5">$parts</body></html>'
-)
+_PAGE = Template('<!doctype html><html><body style="font-family:sans-serif;line-height:1.5">$parts</body></html>')
 
 
 def letter(kind: str, content: Content, *, sender: str, recipient: str, identity: str) -> EmailMessage:

@@ -1,22 +1,19 @@
-"""`/otp`, `/magiclink`, `/recover`, `/resend`: letters to whoever asks. None of the answers tells who has an account."""
+"""`/otp`, `/magiclink`, `/recover`, `/resend`: letters to whoever asks. No answer tells who has an account."""
 
 from collections.abc import Sequence
 from uuid import uuid4
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wedsync.api.auth.errors import AuthError, invalid
+from wedsync.api.auth.errors import invalid, no_phone
 from wedsync.api.auth.http import json_answer, origin_of, read
 from wedsync.api.auth.policy import clean_email
 from wedsync.api.auth.proof import WithProof
 from wedsync.api.auth.service import Proof, Service
 from wedsync.api.auth.sign_up import BY_EMAIL
-from wedsync.api.auth.store import Account, Origin, is_banned
+from wedsync.api.auth.store import UNIQUE_VIOLATION, Account, Origin, is_banned
 from wedsync.database.pipeline import Statement, StatementFailed
-
-_UNIQUE = "23505"
 
 
 class LinkOrder(WithProof, frozen=True, kw_only=True):
@@ -94,7 +91,7 @@ class LinkEndpoints:
         self._service.calls.take(kind, origin.ip)
         order = await read(request, LinkOrder)
         if order.phone:
-            raise AuthError(400, "phone_provider_disabled", "Unsupported phone provider: there is no text message service")
+            raise no_phone("Unsupported phone provider")
         if not order.email:
             raise invalid("One of email or phone must be set")
         order.proof()
@@ -121,13 +118,19 @@ class LinkEndpoints:
         try:
             await service.store.run(added, *once.keep, *once.send, by=user, origin=origin)
         except StatementFailed as error:
-            if error.sqlstate != _UNIQUE:  # else a second request made it, and sent its letter
+            if error.sqlstate != UNIQUE_VIOLATION:  # else a second request made it, and sent its letter
                 raise
         service.delivery.wake()
 
 
 def change_letters(
-    service: Service, account: Account, new_email: str, redirect_to: str, proof: Proof | None, *, is_free: bool = True
+    service: Service,
+    account: Account,
+    new_email: str,
+    redirect_to: str,
+    proof: Proof | None,
+    *,
+    is_free: bool = True,
 ) -> Sequence[Statement]:
     """Letters about a change of address: to the new one, and to the present one where both are to confirm.
 

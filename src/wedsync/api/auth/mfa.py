@@ -12,11 +12,10 @@ from wedsync.api.auth.errors import AuthError, invalid
 from wedsync.api.auth.http import SignedIn, json_answer, origin_of, read, signed_in
 from wedsync.api.auth.secret_values import hash_of, new_token
 from wedsync.api.auth.service import Service
-from wedsync.api.auth.store import outcome_in, scalar_in
+from wedsync.api.auth.store import UNIQUE_VIOLATION, outcome_in, scalar_in
 from wedsync.api.auth.throttle import OF_ACCOUNT
 from wedsync.database.pipeline import StatementFailed
 
-_UNIQUE = "23505"
 _MOST_WRONG = 5
 
 
@@ -54,7 +53,11 @@ class FactorEndpoints:
         caller, origin = await signed_in(self._service, request), origin_of(request)
         order = await read(request, Enrolment)
         if order.factor_type != "totp":
-            raise AuthError(422, "mfa_phone_enroll_not_enabled", f"factor_type {order.factor_type[:20]!r} is not offered: use totp")
+            raise AuthError(
+                422,
+                "mfa_phone_enroll_not_enabled",
+                f"factor_type {order.factor_type[:20]!r} is not offered: use totp",
+            )
         account = caller.person.account
         if account.has_second_factor and caller.session.aal != "aal2":
             raise AuthError(403, "insufficient_aal", "AAL2 required to enroll a new factor")
@@ -77,7 +80,7 @@ class FactorEndpoints:
                 origin=origin,
             )
         except StatementFailed as error:
-            if error.sqlstate == _UNIQUE:
+            if error.sqlstate == UNIQUE_VIOLATION:
                 raise AuthError(
                     422,
                     "mfa_factor_name_conflict",
@@ -181,9 +184,7 @@ class FactorEndpoints:
         return step
 
 
-async def drop_factor(
-    service: Service, user_id: str, factor: UUID, request: Request, *, by: str | None
-) -> None:
+async def drop_factor(service: Service, user_id: str, factor: UUID, request: Request, *, by: str | None) -> None:
     """Delete a factor; without another one no session has two."""
     store = service.store
     results = await store.run(

@@ -14,7 +14,12 @@ _KINDS = {
     "digit": re.compile(r"[0-9]"),
     "symbol": re.compile(r"[^A-Za-z0-9\s]"),
 }
-_WORDS = {"lower": "a lower-case letter", "upper": "an upper-case letter", "digit": "a digit", "symbol": "a symbol"}
+_WORDS = {
+    "lower": "a lower-case letter",
+    "upper": "an upper-case letter",
+    "digit": "a digit",
+    "symbol": "a symbol",
+}
 PASSWORD_KINDS = frozenset(_KINDS)
 _NOT_IN_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
 
@@ -36,7 +41,9 @@ def require_strong(password: str, *, min_length: int, needs: Sequence[str]) -> N
     reasons = ["length"] * (len(password) < min_length) + ["characters"] * bool(missing)
     if not reasons:
         return
-    words = [f"at least {min_length} characters"] * (len(password) < min_length) + [_WORDS[kind] for kind in missing]
+    words = [f"at least {min_length} characters"] * (len(password) < min_length) + [
+        _WORDS[kind] for kind in missing
+    ]
     raise AuthError(422, "weak_password", f"Password should have {', '.join(words)}.", reasons=reasons)
 
 

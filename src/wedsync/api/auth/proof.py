@@ -24,5 +24,7 @@ class WithProof(msgspec.Struct, frozen=True, kw_only=True):
         if not self.code_challenge or method not in {"s256", "plain"}:
             raise invalid("PKCE flow requires code_challenge_method (s256 or plain) and code_challenge")
         if not _CHALLENGE.fullmatch(self.code_challenge):
-            raise invalid("code challenge has to be between 43 and 128 characters of A-Z, a-z, 0-9, '-', '.', '_', '~'")
+            raise invalid(
+                "code challenge has to be between 43 and 128 characters of A-Z, a-z, 0-9, '-', '.', '_', '~'"
+            )
         return Proof(challenge=self.code_challenge, method=method)

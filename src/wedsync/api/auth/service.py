@@ -1,4 +1,4 @@
-"""What the endpoints of sign-in share: the settings, the keys, the store, and how a letter or a session comes about."""
+"""What the endpoints of sign-in share: settings, keys, store, and how a letter or a session comes about."""
 
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode

@@ -12,6 +12,7 @@ from wedsync.database.pipeline import Result, Statement, Work
 from wedsync.sql import statements
 
 ROLE = "service_role"
+UNIQUE_VIOLATION = "23505"
 _TIMEOUT_MS = 10_000
 Value = str | bytes | bool | int | float | UUID | datetime | Mapping[str, object] | Sequence[str] | None
 
@@ -89,9 +90,7 @@ class Store:
         """A statement of `sql/auth.sql` with its values."""
         return Statement(self._sql[name], tuple(map(_as_text, values)))
 
-    async def run(
-        self, *wanted: Statement, by: str | None = None, origin: "Origin | None" = None
-    ) -> list[Result]:
+    async def run(self, *wanted: Statement, by: str | None = None, origin: "Origin | None" = None) -> list[Result]:
         """All of them in one transaction; `by` is the person who does it, for the history."""
         claims = {"role": ROLE, "sub": by} if by is not None else {"role": ROLE}
         settings = [("request.jwt.claims", msgspec.json.encode(claims))]
@@ -144,7 +143,7 @@ def scalar_in(result: Result) -> bytes | None:
     return result.rows[0][0] if result.rows else None
 
 
-def _as_text(value: Value) -> bytes | None:
+def _as_text(value: Value) -> bytes | None:  # noqa: PLR0911 - a table of types
     """A value as PostgreSQL reads it in text form."""
     match value:
         case None:

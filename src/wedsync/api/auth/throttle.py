@@ -1,4 +1,4 @@
-"""How often: failures by account and by network address (kept in the database), calls by address (in this process)."""
+"""How often: failures by account and address (kept in the database), calls by address (in this process)."""
 
 from collections import OrderedDict
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wedsync.api.auth.errors import AuthError, banned, invalid
+from wedsync.api.auth.errors import AuthError, banned, invalid, no_phone
 from wedsync.api.auth.http import json_answer, origin_of, read
 from wedsync.api.auth.policy import clean_email
 from wedsync.api.auth.secret_values import challenge_of, hash_of
@@ -71,7 +71,7 @@ class TokenEndpoint:
 
     async def _by_password(self, grant: PasswordGrant, origin: Origin) -> object:
         if grant.phone:
-            raise AuthError(400, "phone_provider_disabled", "Phone logins are disabled: there is no text message service")
+            raise no_phone("Phone logins are disabled")
         if not grant.email or not grant.password:
             raise invalid("missing email or phone" if not grant.email else "missing password")
         service, store = self._service, self._service.store
@@ -93,7 +93,9 @@ class TokenEndpoint:
         self._require_usable(person)
         before = [service.throttle.forget("account", email)]
         if checked.new_hash is not None:
-            before.append(store.statement("rehash_password", person.account.id, checked.new_hash, person.password_hash))
+            before.append(
+                store.statement("rehash_password", person.account.id, checked.new_hash, person.password_hash)
+            )
         return await service.begin(person.account, "password", origin, *before)
 
     def _require_usable(self, person: Person) -> None:
@@ -158,7 +160,9 @@ class TokenEndpoint:
             case "done":
                 return service.answer(outcome, opening.refresh_token)
             case "wrong_verifier":
-                raise AuthError(400, "bad_code_verifier", "code challenge does not match previously saved code verifier")
+                raise AuthError(
+                    400, "bad_code_verifier", "code challenge does not match previously saved code verifier"
+                )
             case "banned":
                 raise banned()
             case _:

@@ -49,7 +49,13 @@ def matching_step(secret: bytes, code: str, *, at_s: float, after: int | None = 
 def uri_of(secret: bytes, *, issuer: str, account: str) -> str:
     """The address that an app reads from the picture."""
     label = f"{quote(issuer, safe='')}:{quote(account, safe='@')}"
-    values = {"algorithm": "SHA1", "digits": _DIGITS, "issuer": issuer, "period": PERIOD_S, "secret": as_text(secret)}
+    values = {
+        "algorithm": "SHA1",
+        "digits": _DIGITS,
+        "issuer": issuer,
+        "period": PERIOD_S,
+        "secret": as_text(secret),
+    }
     return f"otpauth://totp/{label}?{urlencode(values, quote_via=quote)}"
 
 

@@ -7,13 +7,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from wedsync.api.auth.errors import AuthError, banned, invalid
+from wedsync.api.auth.errors import AuthError, banned, invalid, no_phone
 from wedsync.api.auth.http import json_answer, origin_of, read
 from wedsync.api.auth.policy import clean_email
 from wedsync.api.auth.secret_values import hash_of, new_token
 from wedsync.api.auth.service import Service
 from wedsync.api.auth.sessions import Opening
-from wedsync.api.auth.store import Origin, Outcome, outcome_in
+from wedsync.api.auth.store import UNIQUE_VIOLATION, Origin, Outcome, outcome_in
 from wedsync.api.auth.throttle import OF_ADDRESS
 from wedsync.database.pipeline import StatementFailed
 
@@ -57,7 +57,9 @@ class VerifyEndpoint:
         if given.token_hash:
             outcome = await self._redeem(purposes, opening, origin, link=given.token_hash)
         elif given.token and given.email and not given.phone:
-            outcome = await self._redeem(purposes, opening, origin, email=clean_email(given.email), code=given.token)
+            outcome = await self._redeem(
+                purposes, opening, origin, email=clean_email(given.email), code=given.token
+            )
         else:
             raise invalid("Only an email address and its token, or a token hash should be provided on verify")
         if outcome.outcome == "half":
@@ -126,7 +128,7 @@ class VerifyEndpoint:
         try:
             outcome = outcome_in((await store.run(redeemed, origin=origin))[0])
         except StatementFailed as error:
-            if error.sqlstate == "23505":  # the new address was taken meanwhile
+            if error.sqlstate == UNIQUE_VIOLATION:  # the new address was taken meanwhile
                 raise AuthError(
                     422, "email_exists", "A user with this email address has already been registered"
                 ) from error
@@ -147,7 +149,7 @@ def _purposes(kind: str) -> tuple[str, ...]:
     if not kind:
         raise invalid("Verify requires a verification type")
     if kind in {"sms", "phone_change"}:
-        raise AuthError(400, "phone_provider_disabled", "There is no text message service")
+        raise no_phone("Phone numbers are not used")
     try:
         return PURPOSES[kind]
     except KeyError:
