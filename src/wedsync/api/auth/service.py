@@ -77,7 +77,7 @@ class Service:
 
     def answer(self, outcome: Outcome, refresh_token: str) -> dict[str, object]:
         """The session that a function of the database began or went on with."""
-        if outcome.account is None or outcome.session is None:
+        if not outcome.account or outcome.session is None:
             raise AuthError(500, "unexpected_failure", f"no session came of it: {outcome.outcome}")
         return self.tokens.answer(outcome.account, outcome.session, refresh_token)
 

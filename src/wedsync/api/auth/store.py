@@ -73,7 +73,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a function of the database came to."""
 
     outcome: str
-    account: msgspec.Raw | None = None
+    account: msgspec.Raw = msgspec.Raw()
+    """Empty where nothing came of it."""
     session: Session | None = None
     user_id: str | None = None
     session_id: str | None = None

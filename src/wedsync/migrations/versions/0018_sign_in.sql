@@ -389,7 +389,7 @@ begin
      where c.auth_code_hash = code_hash and c.expires_at > clock_timestamp() returning * into code;
     if code.id is null then
         return '{"outcome": "unknown"}';
-    elsif code.code_challenge <> case code.code_challenge_method when 'plain' then plain else s256 end then
+    elsif code.code_challenge <> (case code.code_challenge_method when 'plain' then plain else s256 end) then
         return '{"outcome": "wrong_verifier"}';
     elsif exists (select from auth.users u where u.id = code.user_id and u.banned_until > clock_timestamp()) then
         return '{"outcome": "banned"}';
