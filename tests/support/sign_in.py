@@ -53,7 +53,7 @@ class KeptPost:
     letters: list[EmailMessage] = field(default_factory=list)
     error: Exception | None = None
 
-    async def send(self, letter: EmailMessage, *, identity: str) -> None:
+    async def send(self, letter: EmailMessage, *, identity: str) -> None:  # noqa: ARG002
         if self.error is not None:
             raise self.error
         self.letters.append(letter)
@@ -187,6 +187,7 @@ async def desk(
                 clock=clock,
                 passwords=passwords,
             )
+            mounted = Starlette(routes=[Mount("/auth/v1", made.app)])
             transport = httpx.ASGITransport(
                 Starlette(routes=[Mount("/auth/v1", made.app)]),
                 raise_app_exceptions=True,

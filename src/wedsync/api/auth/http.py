@@ -94,10 +94,13 @@ def _refusal_of(error: StatementFailed) -> Refusal:
 def origin_of(request: Request) -> Origin:
     """Where a request came from."""
     agent = request.headers.get("user-agent")
+    # The way in says who is behind a proxy that we trust, and what the request is called.
+    ip: bytes | None = request.scope.get("forwarded_for")
+    request_id: bytes | None = request.scope.get("request_id")
     return Origin(
-        ip=request.client.host if request.client else "",
+        ip=ip.decode() if ip else (request.client.host if request.client else ""),
         user_agent=None if agent is None else agent[:500],
-        request_id=request.headers.get("x-request-id", "")[:100] or str(uuid4()),
+        request_id=request_id.decode() if request_id else str(uuid4()),
     )
 
 
