@@ -189,7 +189,7 @@ async def desk(
             )
             mounted = Starlette(routes=[Mount("/auth/v1", made.app)])
             transport = httpx.ASGITransport(
-                Starlette(routes=[Mount("/auth/v1", made.app)]),
+                mounted,
                 raise_app_exceptions=True,
                 client=("192.0.2.1", 40_000),
             )
