@@ -7,15 +7,17 @@ from datetime import timedelta
 from typing import ClassVar
 
 import psycopg
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wedsync.api.callers import ApiKeys, Callers, KeyFile, KeySet, TokenRules, Tokens
 from wedsync.api.front import Closed, CrossOrigin, Forwarded, Front, Meter, Mount, Vitals
 from wedsync.api.limits import ConcurrencyLimit, RateLimit
+from wedsync.api.rest import RestApp, RestSettings
 from wedsync.app.gateway_login import read_login_facts, refuse_unfit, warnings_about
 from wedsync.clock import Clock, SystemClock
 from wedsync.config import GatewayConfig
 from wedsync.database import ConnectionTarget
+from wedsync.database.catalogue import CatalogueSource
 from wedsync.database.pipeline import PipelinePool
 from wedsync.errors import CannotConnect, GatewayRefused, SignInRefused, WedsyncError
 from wedsync.events import Event, observe
@@ -87,6 +89,12 @@ class DataGateway:
             ),
         )
         self.callers = Callers(self.tokens, ApiKeys(self.pool.run) if served.api_keys else None)
+        self.catalogues = CatalogueSource(
+            served.target,
+            settings.schemas.split(),
+            extra_search_path=settings.search_path.split(),
+            clock=served.clock,
+        )
         self.meter = Meter(slow_ms=settings.slow_request.total_seconds() * 1000)
         self._why_not: str | None = "the database was not reached yet"
 
@@ -97,7 +105,8 @@ class DataGateway:
     def front(self, *, elsewhere: ASGIApp, mounts: Mapping[str, Mount] | None = None) -> ASGIApp:
         """The whole application; `mounts` are further ones beside the data API."""
         settings = self._served.settings
-        rest = Mount(app=Closed(), identifies=True, body_bytes=settings.largest_body)
+        app = RestApp(self.pool, self.catalogues, self.callers, _rest_settings(settings))
+        rest = Mount(app=self._once_open(app), identifies=True, body_bytes=settings.largest_body)
         return Front(
             {"/rest/v1": rest, **(mounts or {})},
             elsewhere=elsewhere,
@@ -111,6 +120,15 @@ class DataGateway:
             at_once=ConcurrencyLimit(settings.at_once) if settings.at_once else None,
         )
 
+    def _once_open(self, app: ASGIApp) -> ASGIApp:
+        """The application; before the database is open, words that it is not."""
+        closed = Closed()
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            await (app if self._why_not is None else closed)(scope, receive, send)
+
+        return answer
+
     async def run(self) -> None:
         """Open the database as soon as it lets us in, and keep what is read from files new; until cancelled.
 
@@ -119,6 +137,7 @@ class DataGateway:
         await self._open()
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self.catalogues.run(), name="catalogue")
                 group.create_task(self._keep_keys(), name="keys")
         finally:
             self._why_not = "the gateway is stopping"
@@ -147,6 +166,7 @@ class DataGateway:
             facts = await read_login_facts(connection, schemas=schemas, anon_role=self._anonymous)
         refuse_unfit(facts, anon_role=self._anonymous)
         await self.pool.open()
+        await self.catalogues.refresh()
         for problem in warnings_about(facts, connections=served.max_connections):
             observe(LoginUnfit(problem=problem))
         observe(DatabaseServed(database=str(served.target), login=facts.login, version=facts.version_num // 10000))
@@ -162,6 +182,25 @@ class DataGateway:
         while True:
             await self._served.clock.sleep(_KEYS_EVERY)
             self.tokens.look_for_new_keys()
+
+
+def _rest_settings(settings: GatewayConfig) -> RestSettings:
+    timeouts = settings.statement_timeout
+    return RestSettings(
+        max_rows=settings.max_rows,
+        aggregates=settings.aggregates,
+        allow_rollback=settings.rollback_allowed,
+        statement_timeout_ms=_ms(timeouts.others),
+        role_timeouts_ms={
+            settings.anon_role: _ms(timeouts.anon),
+            "authenticated": _ms(timeouts.authenticated),
+            "service_role": _ms(timeouts.service_role),
+        },
+    )
+
+
+def _ms(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1000)
 
 
 async def serve_any(served: Served, *, on_listening: Callable[[], None]) -> None:
