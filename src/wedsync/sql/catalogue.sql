@@ -9,8 +9,9 @@
 -- state: the fingerprint is then older than what was read, and the next question for it finds a difference.
 begin isolation level repeatable read read only;
 
--- name: unqualified_is_nothing
-select set_config('search_path', '', true), set_config('statement_timeout', %(statement_timeout)s, true);
+-- name: prepare
+select set_config('search_path', '', true), set_config('statement_timeout', %(statement_timeout)s, true),
+       set_config('work_mem', '64MB', true), set_config('jit', 'off', true);
 
 -- name: server
 select current_setting('server_version_num')::int as version_num,
@@ -114,7 +115,7 @@ select a.attrelid::bigint as relation, a.attnum::int as number, a.attname as nam
             then nullif(a.atttypmod, -1) end as max_length,
        case when t.typtype = 'e' then (select array_agg(e.enumlabel order by e.enumsortorder)
                                          from pg_catalog.pg_enum e where e.enumtypid = t.oid) end as enum,
-       pg_catalog.col_description(a.attrelid, a.attnum) as description
+       said.description
   from pg_catalog.pg_attribute a
   join pg_catalog.pg_class c on c.oid = a.attrelid
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -122,9 +123,10 @@ select a.attrelid::bigint as relation, a.attnum::int as number, a.attname as nam
   left join base b on b.oid = a.atttypid
   join pg_catalog.pg_type t on t.oid = coalesce(b.type, a.atttypid)
   left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+  left join pg_catalog.pg_description said
+         on said.classoid = 'pg_catalog.pg_class'::regclass and said.objoid = a.attrelid and said.objsubid = a.attnum
  where n.nspname = any (%(schemas)s) and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
-   and a.attnum > 0 and not a.attisdropped
- order by a.attrelid, a.attnum;
+   and a.attnum > 0 and not a.attisdropped;
 
 -- name: keys
 -- Primary keys, unique keys and foreign keys of the whole database: a view of an exposed schema may stand on any table.
@@ -132,14 +134,14 @@ select a.attrelid::bigint as relation, a.attnum::int as number, a.attname as nam
 select k.oid::bigint as oid, k.contype::text as kind, k.conname as name,
        k.conrelid::bigint as relation, n.nspname as schema, c.relname as table_name,
        k.conkey::int[] as columns,
-       array(select a.attname::text from unnest(k.conkey) with ordinality as key (number, place)
-               join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = key.number
-              order by key.place) as column_names,
+       array(select a.attname::text from pg_catalog.pg_attribute a
+              where a.attrelid = k.conrelid and a.attnum = any (k.conkey)
+              order by array_position(k.conkey, a.attnum)) as column_names,
        k.confrelid::bigint as other, other_n.nspname as other_schema, other_c.relname as other_name,
        coalesce(k.confkey, '{}')::int[] as other_columns,
-       array(select a.attname::text from unnest(k.confkey) with ordinality as key (number, place)
-               join pg_catalog.pg_attribute a on a.attrelid = k.confrelid and a.attnum = key.number
-              order by key.place) as other_column_names
+       array(select a.attname::text from pg_catalog.pg_attribute a
+              where a.attrelid = k.confrelid and a.attnum = any (k.confkey)
+              order by array_position(k.confkey, a.attnum)) as other_column_names
   from pg_catalog.pg_constraint k
   join pg_catalog.pg_class c on c.oid = k.conrelid
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace

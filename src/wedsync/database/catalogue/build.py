@@ -29,7 +29,7 @@ class Circumstances:
 def build(rows: CatalogueRows, around: Circumstances) -> Catalogue:
     """The catalogue that the rows describe."""
     columns: dict[int, list[ColumnRow]] = {}
-    for column in rows.columns:
+    for column in sorted(rows.columns, key=lambda row: row.number):
         columns.setdefault(column.relation, []).append(column)
     shown = shown_keys(shown_columns(rows.views), rows.keys)
     numbered = {

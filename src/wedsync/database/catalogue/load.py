@@ -77,7 +77,7 @@ async def read_fingerprint(
 
 async def _prepare(connection: AsyncConnection[TupleRow]) -> None:
     timeout_ms = round(_LONGEST.total_seconds() * 1000)
-    await connection.execute(_sql("unqualified_is_nothing"), {"statement_timeout": str(timeout_ms)})
+    await connection.execute(_sql("prepare"), {"statement_timeout": str(timeout_ms)})
 
 
 async def _all_there(connection: AsyncConnection[TupleRow], parameters: Parameters) -> None:

@@ -14,37 +14,54 @@ Origin = tuple[int, int]
 """Relation and column number."""
 
 # what is special in a name is escaped by a backslash; brackets say how deep we are
-_TOKEN = re.compile(r"\\.|[{}()]|:targetList |:resno (\d+) |:resorigtbl (\d+) |:resorigcol (\d+) ", re.DOTALL)
-_IN_QUERY = 2
-"""Brackets around the fields of the outermost query: `({QUERY :commandType …`."""
-_IN_ENTRY = 4
-"""Brackets around those of its target entries: `:targetList ({TARGETENTRY …`."""
+_TOKEN = re.compile(r"\\.|[{}()]|:resno (\d+) |:resorigtbl (\d+) |:resorigcol (\d+) ", re.DOTALL)
+_LIST = " :targetList ("
+_AROUND = 2
+"""Brackets around the fields of the outermost query: `({QUERY :commandType …})`."""
+_IN_ENTRY = 2
+"""Brackets around those of its target entries: `({TARGETENTRY …})`."""
 
 
 def origins_of(definition: str) -> dict[int, Origin]:
     """By column number of the view: relation and column that it shows unchanged."""
     found: dict[int, Origin] = {}
-    depth, listed, number, relation = 0, False, 0, 0
-    for token in _TOKEN.finditer(definition):
+    depth, number, relation = 0, 0, 0
+    for token in _TOKEN.finditer(definition, _outermost_list(definition)):
         match token.group()[0]:
             case "{" | "(":
                 depth += 1
             case "}" | ")":
                 depth -= 1
-                if listed and depth == _IN_QUERY:
+                if depth == 0:
                     break
-            case ":" if depth == _IN_QUERY:
-                listed = listed or token.lastindex is None
-            case ":" if listed and depth == _IN_ENTRY:
+            case ":" if depth == _IN_ENTRY:
                 if token.lastindex == 1:
                     number = int(token[1])
                 elif token.lastindex == 2:
                     relation = int(token[2])
-                elif token.lastindex == 3 and relation:
+                elif relation:
                     found[number] = relation, int(token[3])
             case _:
                 pass
     return found
+
+
+def _outermost_list(definition: str) -> int:
+    """Where the target list of the query itself begins, not that of a subquery, before or inside it.
+
+    Most of a definition is before it and is not looked at: behind the right list, and behind no other one, as many
+    brackets more are closed than opened as there are around the query.
+    """
+    place = len(definition)
+    while (place := definition.rfind(_LIST, 0, place)) >= 0:
+        rest = definition[place:]
+        opened, closed = (
+            sum(rest.count(bracket) - rest.count("\\" + bracket) for bracket in brackets)
+            for brackets in ("{(", "})")
+        )
+        if closed - opened == _AROUND:
+            return place + len(_LIST) - 1
+    return len(definition)
 
 
 def shown_columns(views: Iterable[ViewRow]) -> dict[int, dict[Origin, list[int]]]:
