@@ -57,7 +57,8 @@ create table api.moments (id int, at date, wedding bigint references api.wedding
     partition by range (at);
 create table api.moments_2026 partition of api.moments for values from ('2026-01-01') to ('2027-01-01');
 create table api."Odd ""one"" {1}" ("a {b}" int primary key, "c(d" int references api.guests, "e\\{" int);
-create view api."Odd view" as select "e\\{" as "f\\}", "a {b}" as "x )y", "c(d" as ":resno 9 " from api."Odd ""one"" {1}";
+create view api."Odd view" as
+    select "e\\{" as "f\\}", "a {b}" as "x )y", "c(d" as ":resno 9 " from api."Odd ""one"" {1}";
 create view api.inserted as select id, count(*) over () as n from api.guests;
 create function api.on_insert() returns trigger language plpgsql as $$ begin return new; end $$;
 create trigger inserted instead of insert on api.inserted for each row execute function api.on_insert();
