@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from support.rest import Api, Season, enter_schema, season_database
+from support.rest_app import Desk, Gate, desk_database, gate_to
 from wedsync.cluster import Server
 
 
@@ -24,3 +25,19 @@ async def api(season: Season) -> AsyncIterator[Api]:
     async with await season.target.connect() as connection:
         await enter_schema(connection)
         yield Api(connection, season)
+
+
+@pytest.fixture(scope="session")
+def desk(cluster: Server) -> Iterator[Desk]:
+    """A database that requests write to; what they write is undone."""
+    with asyncio.Runner() as runner:
+        made = desk_database(cluster)
+        yield runner.run(made.__aenter__())
+        runner.run(made.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def gate(desk: Desk) -> AsyncIterator[Gate]:
+    """The whole data API over it."""
+    async with gate_to(desk) as gate:
+        yield gate

@@ -206,7 +206,7 @@ def _call(planning: _Planning) -> Prepared:
         function,
         planning.reading,
         arguments,
-        body=NO_BODY if without_body else body_of(negotiated, Result.of(function)),
+        body=None if without_body else body_of(negotiated, Result.of(function)),
         read_only=asked.method != "POST" or function.volatility != "v",
         guard=guard,
         count=_COUNTS.get(prefer.count) if prefer.count else None,

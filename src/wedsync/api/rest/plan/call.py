@@ -7,7 +7,7 @@ from wedsync.api.rest.plan.columns import expression
 from wedsync.api.rest.plan.guards import ANY_NUMBER
 from wedsync.api.rest.plan.model import Plan
 from wedsync.api.rest.plan.node import Node, Reading, Source, part_source
-from wedsync.api.rest.plan.read import RESPONSE, ROWS, Count, select_from, total
+from wedsync.api.rest.plan.read import NO_BODY, RESPONSE, ROWS, Count, select_from, total
 from wedsync.api.rest.plan.records import BODY, GIVEN, Member, records
 from wedsync.api.rest.plan.sql import (
     NOTHING,
@@ -51,13 +51,15 @@ def plan_call(
     reading: Reading,
     arguments: Arguments,
     *,
-    body: Sql,
+    body: Sql | None,
     read_only: bool,
     guard: Sql = ANY_NUMBER,
     count: Count | None = None,
     media_type: str = "application/json",
 ) -> Plan:
     """The plan of a call. Raises `RestError`. `body` makes the answer of the rows, called `ROWS`.
+
+    Without a body PostgreSQL would leave out a function whose result nobody reads, if it were not `materialized`.
 
     An estimated total is counted, and a planned one not told: the planner knows nothing of what a function gives.
     """
@@ -66,10 +68,11 @@ def plan_call(
     counted = None if count is None or count is Count.PLANNED else Count.EXACT
     sql, slots = rendered(
         compose(
-            "with {} as ({}) select {} as body, {} as page_total, {} as total, {} from ({}) as {}",
+            "with {} as {}({}) select {} as body, {} as page_total, {} as total, {} from ({}) as {}",
             identifier(_CALLED),
+            compose("materialized ") if body is None else NOTHING,
             _called(function, reading, arguments, table, query),
-            body,
+            NO_BODY if body is None else body,
             guard,
             total(selection, reading, counted),
             RESPONSE,
