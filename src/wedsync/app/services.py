@@ -11,7 +11,6 @@ from datetime import timedelta
 from time import monotonic
 from typing import ClassVar
 
-from wedsync.app.keys import SIGNING_KEY
 from wedsync.app.opening import setup_lock
 from wedsync.app.platform import Platform
 from wedsync.app.queued_change import QueuedChange
@@ -58,17 +57,20 @@ async def renew_certificate_daily(platform: Platform) -> None:
 async def run_gateway(platform: Platform) -> None:
     """The HTTP side, until cancelled."""
     from wedsync.api import KeySet, TokenAdministrators  # noqa: PLC0415 - no other process needs
+    from wedsync.api.front import Mount  # noqa: PLC0415
     from wedsync.app.gateway import DataGateway, Served  # noqa: PLC0415 - the web framework
     from wedsync.app.operations import home_operations  # noqa: PLC0415
+    from wedsync.app.sign_in import home_sign_in, home_signing_keys  # noqa: PLC0415
     from wedsync.web import gateway_app, serve  # noqa: PLC0415
 
     settings = platform.config.gateway
     with service_lock(platform, "gateway"):
         reader = StatusReader(platform)
+        signing = home_signing_keys(platform)
         data = DataGateway(
             Served(
                 target=platform.gateway_target,
-                keys=KeySet.from_secret(platform.secrets.get_or_create(SIGNING_KEY)),
+                keys=KeySet.of_ours(signing),
                 settings=settings,
                 roles=frozenset({settings.anon_role, "authenticated", "service_role"}),
                 max_connections=platform.config.database.pool.max_size,
@@ -84,8 +86,14 @@ async def run_gateway(platform: Platform) -> None:
             api=home_operations(platform, administrators=TokenAdministrators(data.callers), reader=reader),
             hosts=settings.hosts.split(),
         )
+        mounts: dict[str, Mount] = {}
         async with asyncio.TaskGroup() as group:
-            group.create_task(serve(data.front(elsewhere=console), settings.host, settings.port), name="http")
+            if platform.config.auth.enabled:
+                sign_in = home_sign_in(platform, data.pool, signing)
+                mounts["/auth/v1"] = Mount(app=sign_in.app)
+                group.create_task(sign_in.delivery.run(), name="letters")
+            front = data.front(elsewhere=console, mounts=mounts)
+            group.create_task(serve(front, settings.host, settings.port), name="http")
             group.create_task(data.run(), name="data gateway")
 
 

@@ -66,6 +66,11 @@ class Home:
         return self.root / "log"
 
     @property
+    def mail(self) -> Path:
+        """Letters that no mail server takes, one file each."""
+        return self.root / "mail"
+
+    @property
     def run(self) -> Path:
         """Locks and pid files."""
         return self.root / "run"
