@@ -522,3 +522,15 @@ class LoadTestFailed(WedsyncError):
     """A load test could not be carried out; what it had written was removed."""
 
     code = "WS851"
+
+
+class ConnectionLost(WedsyncError):
+    """The connection ended before the transaction was committed: nothing of it was kept."""
+
+    code = "WS855"
+
+
+class TransactionUndone(WedsyncError):
+    """A transaction was to be committed after one of its statements had failed: PostgreSQL undid it."""
+
+    code = "WS856"
