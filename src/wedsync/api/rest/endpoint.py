@@ -8,9 +8,17 @@ from starlette.types import Receive, Scope, Send
 from wedsync import errors
 from wedsync.api.callers import Caller, Callers, TokenProblem
 from wedsync.api.rest.answer import Answer, answer_of
-from wedsync.api.rest.errors import MAY_BE_STALE, Problem, RestError, body_malformed, refused, token_refused
+from wedsync.api.rest.errors import (
+    MAY_BE_STALE,
+    RestError,
+    body_malformed,
+    refused,
+    token_refused,
+    unserved,
+)
 from wedsync.api.rest.headers import Headers, read_headers
 from wedsync.api.rest.media import media_type
+from wedsync.api.rest.openapi import Descriptions, Visible, address_of, headers_of, visible_to_caller
 from wedsync.api.rest.payload import Content, arguments_of, rows_of
 from wedsync.api.rest.plan import Plan
 from wedsync.api.rest.plan.guards import REFUSAL_SQLSTATE, refusal
@@ -57,6 +65,7 @@ class RestApp:
         self._plans: OrderedDict[object, Prepared] = OrderedDict()
         self._planned_with: Catalogue | None = None
         self._search_paths: dict[str, bytes] = {}
+        self._descriptions = Descriptions()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -67,7 +76,7 @@ class RestApp:
         except TokenProblem as problem:
             answer = Answer.of_problem(token_refused(problem))
         except errors.WedsyncError as error:
-            answer = Answer.of_problem(_unavailable(error))
+            answer = Answer.of_problem(unserved(error))
         status, headers, body = answer.status, answer.headers, answer.body
         if status != 204:
             headers.append((b"content-length", b"%d" % len(body)))
@@ -98,12 +107,29 @@ class RestApp:
         raise AssertionError("the last attempt answers or raises")
 
     async def _attempt(self, request: "_Request", catalogue: Catalogue) -> Answer:
+        if request.target.action is Action.DESCRIBE:
+            return await self._describe(request, catalogue)
         prepared = self._prepared(request, catalogue)
         request.prepared = prepared
         if prepared.plan is None:
             return answer_of(prepared, [], request.shape, request.query)
         results = await self._pool.run(self._work(request, prepared, prepared.plan, catalogue))
         return answer_of(prepared, results, request.shape, request.query)
+
+    async def _describe(self, request: "_Request", catalogue: Catalogue) -> Answer:
+        """The root: what the caller may use of a schema."""
+        profile = profile_of(request.method, request.headers, catalogue)
+        headers = headers_of(profile, request.headers.accept)
+        question = Work(
+            role=request.caller.role,
+            settings=(),
+            statements=(visible_to_caller(profile.schema),),
+            read_only=True,
+            statement_timeout_ms=self._settings.statement_timeout_ms,
+        )
+        visible = Visible.read(await self._pool.run(question))
+        address = address_of(request.scope)
+        return Answer(200, headers, self._descriptions.of(catalogue, profile.schema, visible, address))
 
     def _prepared(self, request: "_Request", catalogue: Catalogue) -> Prepared:
         """The plan for requests like this one: known, or made now."""
@@ -187,12 +213,14 @@ class _Request:
         "path",
         "prepared",
         "query",
+        "scope",
         "shape",
         "target",
         "values",
     )
 
     def __init__(self, scope: Scope, caller: Caller) -> None:
+        self.scope = scope
         self.caller = caller
         self.method: str = scope["method"]
         self.path: str = scope["path"][len(scope.get("root_path", "")) :]
@@ -257,17 +285,3 @@ def _refusal(failure: StatementFailed, request: _Request) -> RestError:
         if found is not None:
             return found
     return RestError(refused(failure.said, is_anonymous=request.caller.is_anonymous))
-
-
-def _unavailable(error: errors.WedsyncError) -> Problem:
-    """The database cannot be asked now; of a write whose outcome nobody knows that is said."""
-    wait = error.retry_after_s if isinstance(error, errors.Overloaded) else 1
-    headers = {} if isinstance(error, errors.CommitUnknown) else {"Retry-After": str(max(1, round(wait)))}
-    return Problem(
-        status=503,
-        code=error.code,
-        message=error.message,
-        details=error.detail,
-        hint=error.hint,
-        headers=headers,
-    )

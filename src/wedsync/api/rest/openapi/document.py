@@ -10,9 +10,6 @@ from wedsync.api.rest.openapi.types import Schema
 from wedsync.api.rest.openapi.visible import Visible
 from wedsync.database.catalogue import Catalogue
 
-MEDIA_TYPE = "application/openapi+json"
-"""Of the answer, also where `application/json` was accepted."""
-
 _MEDIA_TYPES = [
     "application/json",
     "application/vnd.pgrst.object+json;nulls=stripped",
@@ -53,31 +50,36 @@ class Address:
     base_path: str
     """`/rest/v1`, or `/`."""
 
+    def in_document(self) -> Schema:
+        """The members of the document that say it."""
+        return {"schemes": [self.scheme], "host": self.host, "basePath": self.base_path}
+
 
 class Descriptions:
-    """Documents by schema, by what is visible and by address, as long as the catalogue is the same.
+    """Documents by schema and by what is visible, as long as the catalogue is the same.
 
-    A document of a thousand tables takes half a second to write; callers of one role all get the same.
+    A document of a thousand tables takes half a second to write; callers of one role all get the same, from
+    wherever they come.
     """
 
     _MOST = 16
 
     def __init__(self) -> None:
         self._catalogue: Catalogue | None = None
-        self._documents: dict[tuple[str, Visible, Address], bytes] = {}
+        self._documents: dict[tuple[str, Visible], bytes] = {}
 
     def of(self, catalogue: Catalogue, schema: str, visible: Visible, address: Address) -> bytes:
         """The document as JSON."""
         if self._catalogue is not catalogue or len(self._documents) >= self._MOST:
             self._catalogue, self._documents = catalogue, {}
-        key = schema, visible, address
+        key = schema, visible
         if key not in self._documents:
-            self._documents[key] = msgspec.json.encode(describe(catalogue, schema, visible, address))
-        return self._documents[key]
+            self._documents[key] = msgspec.json.encode(describe(catalogue, schema, visible))
+        return msgspec.json.encode(address.in_document())[:-1] + b"," + self._documents[key][1:]
 
 
-def describe(catalogue: Catalogue, schema: str, visible: Visible, address: Address) -> Schema:
-    """The document of what is visible in one exposed schema."""
+def describe(catalogue: Catalogue, schema: str, visible: Visible) -> Schema:
+    """The document of what is visible in one exposed schema, but for its address."""
     title, _, description = catalogue.schema_descriptions.get(schema, "").partition("\n")
     shown = [
         table for (of, name), table in sorted(catalogue.tables.items()) if of == schema and name in visible.tables
@@ -101,9 +103,6 @@ def describe(catalogue: Catalogue, schema: str, visible: Visible, address: Addre
             "description": "PostgREST Documentation",
             "url": "https://postgrest.org/en/v16/references/api.html",
         },
-        "host": address.host,
-        "basePath": address.base_path,
-        "schemes": [address.scheme],
         "consumes": _MEDIA_TYPES,
         "produces": _MEDIA_TYPES,
         "paths": {
@@ -133,7 +132,7 @@ _ROOT: Schema = {
     "get": {
         "tags": ["Introspection"],
         "summary": "OpenAPI description (this document)",
-        "produces": [MEDIA_TYPE, "application/json"],
+        "produces": ["application/openapi+json", "application/json"],
         "responses": {"200": {"description": "OK"}},
     }
 }
