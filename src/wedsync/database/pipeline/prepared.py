@@ -26,6 +26,7 @@ class PreparedNames:
         self._limit = limit
         self._known: OrderedDict[tuple[str, bytes], Prepared] = OrderedDict()
         self._asked: dict[tuple[str, bytes], Prepared] = {}
+        self._to_close: list[bytes] = []
         self._count = 0
 
     def __len__(self) -> int:
@@ -55,11 +56,12 @@ class PreparedNames:
             self._known[role, text] = asked
 
     def to_close(self) -> bytes | None:
-        """The name of the statement to close if there are more than the limit; it is forgotten."""
-        return self._known.popitem(last=False)[1].name if len(self._known) > self._limit else None
+        """The name of a statement to close; none is left when there are no more than the limit."""
+        if len(self._known) > self._limit:
+            return self._known.popitem(last=False)[1].name
+        return self._to_close.pop() if self._to_close else None
 
-    def forget_all(self) -> list[bytes]:
-        """Every known name; none is known any more: the session was reset, or a plan no longer fits its table."""
-        names = [known.name for known in self._known.values()]
+    def forget_all(self) -> None:
+        """None is known any more: the session was reset, or a plan no longer fits its table."""
+        self._to_close += [known.name for known in self._known.values()]
         self._known.clear()
-        return names
