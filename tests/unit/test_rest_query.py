@@ -183,7 +183,12 @@ def test_levels_with_everything() -> None:
         ("select=a(b", '"failed to parse select parameter (a(b)" (line 1, column 4)', "unexpected end of input"),
         ("a=gtx.1", '"failed to parse filter (gtx.1)" (line 1, column 3)', 'unexpected "x"'),
         ("order=a.b", '"failed to parse order (a.b)" (line 1, column 3)', 'unexpected "b"'),
-        ("or=a.eq.1", '"failed to parse logic tree (ora.eq.1)"', "unexpected"),
+        ("or=a.eq.1", '"failed to parse logic tree (a.eq.1)" (line 1, column 3)', 'unexpected "a"'),
+        ("or=()", '"failed to parse logic tree (())" (line 1, column 4)', 'unexpected ")"'),
+        ("select=a!", '"failed to parse select parameter (a!)" (line 1, column 2)', 'unexpected "!"'),
+        ("select=a->>--3", '"failed to parse select parameter (a->>--3)" (line 1, column 6)', 'unexpected "-"'),
+        ("select=a->>-7x", '"failed to parse select parameter (a->>-7x)" (line 1, column 7)', 'unexpected "x"'),
+        ("order=a(b,c)", '"failed to parse order (a(b,c))" (line 1, column 2)', 'unexpected "("'),
         ("columns=a;b", '"failed to parse columns parameter (a;b)" (line 1, column 2)', 'unexpected ";"'),
     ],
 )

@@ -132,7 +132,11 @@ def test_text_never_becomes_syntax(
 
 def _is_harmless(query: str, refused: Refused) -> bool:
     """A text that is no full-text query, or (`id::select`) words that are no type."""
-    return refused.message.startswith("syntax error in tsquery") or "%3A%3A" in query or "::" in query
+    return (
+        refused.message.startswith(("syntax error in tsquery", "no operand in tsquery"))
+        or "%3A%3A" in query
+        or "::" in query
+    )
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -150,7 +154,7 @@ def test_outside_of_quotes_is_nothing_of_the_clients(place: str, text: str, seas
     bare = re.sub(r'"(?:[^"]|"")*"', "", sql)
     if "::" not in place and "::" not in text:
         assert "zq" not in bare, sql
-    assert re.fullmatch(r"[a-zA-Z0-9_ .,()*=<>~@&|:\[\]$'{}\-]*", bare), bare
+    assert re.fullmatch(r"[\w .,()*=<>~@&|:\[\]$'{}\-]*", bare), bare
     assert ";" not in bare
     assert "--" not in bare
 

@@ -63,7 +63,7 @@ COLUMNS = [
     Case(
         "grammar of select",
         "GET /venues?select=id,name!",
-        {"code": "PGRST100", "message": '"failed to parse select parameter (id,name!)" (line 1, column 9)'},
+        {"code": "PGRST100", "message": '"failed to parse select parameter (id,name!)" (line 1, column 8)'},
         status=400,
     ),
     Case("unclosed relation", "GET /weddings?select=id,venues(id", {"code": "PGRST100"}, status=400),

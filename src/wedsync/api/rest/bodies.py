@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from wedsync.api.rest.media import Kind, Negotiated
-from wedsync.api.rest.plan import ROWS
+from wedsync.api.rest.plan import ROW, ROWS
 from wedsync.api.rest.plan.call import SCALAR
-from wedsync.api.rest.plan.sql import Sql, column, compose, identifier, qualified
+from wedsync.api.rest.plan.sql import Sql, column, compose, qualified
 from wedsync.database.catalogue import ANY_ROW, Function, Name
 
-_ROWS = identifier(ROWS)
+_ROWS = ROW
 
 
 @dataclass(frozen=True, slots=True)

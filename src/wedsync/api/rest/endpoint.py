@@ -30,7 +30,7 @@ from wedsync.api.rest.settings import RestSettings
 from wedsync.database.catalogue import Catalogue
 from wedsync.database.pipeline import Result, Statement, StatementFailed, Work
 
-_UNKNOWN_NAME = frozenset({"PGRST200", "PGRST202", "PGRST204", "PGRST205"})
+_UNKNOWN_NAME = MAY_BE_STALE | {"PGRST200", "PGRST202", "PGRST204", "PGRST205"}
 _CONSTRAINTS_NOW = Statement(b"set constraints all immediate")
 
 

@@ -27,12 +27,12 @@ def pattern(text: str) -> str:
 def array_of_list(text: str) -> str:
     """`(1,"a,b",c)` as an array; `()` is empty. Raises `RestError` PGRST100 if it is no list."""
     start = len(text) - len(text.lstrip(" \t"))
-    if text[start:].replace(" ", "") == "()":
-        return "{}"
     if not text.startswith("(", start):
         raise unparsable("filter", f"in.{text}", 3 + start, '"("')
+    at = len(text) - len(text[start + 1 :].lstrip(" \t"))
+    if text.startswith(")", at):
+        return "{}"
     elements: list[str] = []
-    at = start + 1
     while True:
         found = _ELEMENT.match(text, at)
         if found is None:  # the second alternative matches nothing, too

@@ -6,6 +6,7 @@ from wedsync.api.rest.query.model import Field
 from wedsync.api.rest.query.scanner import Scanner
 
 _INDEX = re.compile(r"-?[0-9]{1,9}(?=->|::|[.,)]|$)")
+_DIGITS = re.compile(r"[0-9]+")
 _KEY = re.compile(r"[^(\-:.,>)]+(?:-(?!>)[^(\-:.,>)]+)*")
 
 
@@ -30,6 +31,9 @@ def _key(scanner: Scanner) -> str:
     quoted = scanner.quoted()
     if quoted is not None:
         return quoted
+    if scanner.take("-"):  # a number that is none
+        digits = scanner.match(_DIGITS)
+        raise scanner.failed('digit, "->", "::", ".", "," or end of input' if digits else "digit")
     found = scanner.match(_KEY)
     if not found:
         raise scanner.failed('"-", digit or any non reserved character different from: .,>()')

@@ -5,6 +5,7 @@ from wedsync.api.rest.query.model import Order
 from wedsync.api.rest.query.scanner import Scanner
 
 _DIRECTIONS = {".asc": False, ".desc": True}
+_END = 'delimiter (.), "," or end of input'
 _NULLS = {".nullsfirst": True, ".nullslast": False}
 
 
@@ -14,7 +15,7 @@ def order_terms(scanner: Scanner) -> tuple[Order, ...]:
     while scanner.take(","):
         terms.append(_term(scanner))
     if not scanner.done:
-        raise scanner.failed('delimiter (.), "," or end of input')
+        raise scanner.failed(_END)
     return tuple(terms)
 
 
@@ -22,9 +23,12 @@ def _term(scanner: Scanner) -> Order:
     scanner.skip_blanks()
     start = scanner.at
     relation = scanner.name()
+    opening = scanner.at
     if relation is not None and scanner.take("("):
         column = field(scanner)
-        scanner.need(")")
+        if not scanner.take(")"):
+            scanner.at = opening
+            raise scanner.failed(_END)
     else:
         scanner.at, relation = start, None
         column = field(scanner)

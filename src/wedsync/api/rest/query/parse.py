@@ -101,7 +101,7 @@ def _order(reading: _Reading, name: str, value: str) -> None:
 def _logic(reading: _Reading, name: str, value: str) -> None:
     names = _path(name)
     negation = "not." if "not" in names else ""
-    scanner = Scanner("logic tree", f"{negation}{names[-1]}{value}")
+    scanner = Scanner("logic tree", f"{negation}{names[-1]}{value}", shown=value)
     if not value.lstrip(" \t").startswith("("):
         scanner.at = len(scanner.text) - len(value)
         raise scanner.failed('"("')

@@ -5,14 +5,15 @@ from typing import NoReturn
 from wedsync.api.rest.errors import Problem, RestError
 
 
-def unparsable(what: str, text: str, at: int, expecting: str) -> RestError:
+def unparsable(what: str, text: str, at: int, expecting: str, *, shown: str | None = None) -> RestError:
     """PGRST100: `text`, which is `what`, cannot be read from its character `at` on."""
+    shown = text if shown is None else shown
     seen = f"unexpected {_quoted(text[at])}" if at < len(text) else "unexpected end of input"
     return RestError(
         Problem(
             status=400,
             code="PGRST100",
-            message=f'"failed to parse {what} ({text})" (line 1, column {at + 1})',
+            message=f'"failed to parse {what} ({shown})" (line 1, column {at + 1})',
             details=f"{seen} expecting {expecting}",
         )
     )

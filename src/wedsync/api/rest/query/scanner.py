@@ -16,17 +16,19 @@ FIELD_NAME = "field name (* or [a..z0..9_$])"
 class Scanner:
     """A text and a position in it."""
 
-    __slots__ = ("at", "text", "what")
+    __slots__ = ("at", "shown", "text", "what")
 
-    def __init__(self, what: str, text: str) -> None:
+    def __init__(self, what: str, text: str, *, shown: str | None = None) -> None:
         self.what = what
         """For messages: `select parameter`, `filter`, …"""
         self.text = text
+        self.shown = text if shown is None else shown
+        """What messages say the text is."""
         self.at = 0
 
     def failed(self, expecting: str) -> RestError:
         """The error that says what was expected here."""
-        return unparsable(self.what, self.text, self.at, expecting)
+        return unparsable(self.what, self.text, self.at, expecting, shown=self.shown)
 
     @property
     def done(self) -> bool:

@@ -74,9 +74,9 @@ def _relation(scanner: Scanner, seen: _Seen, depth: int) -> SelectRelation | Non
 def _hints(scanner: Scanner) -> tuple[str | None, bool]:
     hint, inner = None, False
     for _ in range(2):
+        start = scanner.at
         if not scanner.take("!"):
             break
-        start = scanner.at
         name = scanner.name()
         if name in ("left", "inner"):
             inner = inner or name == "inner"
@@ -84,7 +84,7 @@ def _hints(scanner: Scanner) -> tuple[str | None, bool]:
             hint = hint or name
         else:
             scanner.at = start
-            raise scanner.failed('"left", "inner" or a hint')
+            raise scanner.failed(_END)
     return hint, inner
 
 
