@@ -75,6 +75,8 @@ def measure_server(ground: Ground, server: Server, job: Job, *, connections: int
                 p99_ms=said["p99_us"] / 1000,
             )
 
+        load(1.0)  # warms the server's code and the plans of its connections
+        ground.settle()
         return _measured(ground, job, load, connections=connections, server_cpu_s=server.cpu_s, seconds=seconds)
 
 
@@ -106,8 +108,6 @@ def _measured(
     server_cpu_s: Callable[[], float],
     seconds: float,
 ) -> Run:
-    load(1.0)  # warms the server's code and the database's plans
-    ground.settle()
     before = server_cpu_s(), ground.cpu_s(), _generator_cpu_s()
     done = load(seconds)
     after = server_cpu_s(), ground.cpu_s(), _generator_cpu_s()
