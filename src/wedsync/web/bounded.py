@@ -1,14 +1,19 @@
 """HTTP with an end to everything: the size of a request's head, the time it may take to arrive."""
 
 import asyncio
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from functools import partial
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+WHOLE_ANSWER = "wedsync.whole_answer"
+"""Extension of the scope, whose member `put` is `put_whole` for this request."""
 LONGEST_HEAD_BYTES = 64 * 1024
 HEAD_WITHIN_S = 10.0
 BODY_WITHIN_S = 60.0
 _LOOK_EVERY_S = 1.0
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -46,7 +51,10 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
         self._in_head = False
         self._head_bytes = 0
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:  # it begins to run once we have returned to the loop
+            self.scope["extensions"] = {WHOLE_ANSWER: {"put": partial(put_whole, self.cycle)}}
 
     def on_message_complete(self) -> None:
         """It is whole: from here on it waits for us."""
@@ -66,6 +74,33 @@ class BoundedProtocol(HttpToolsProtocol):
     def _end(self, status: bytes) -> None:
         self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()
+
+
+def put_whole(
+    cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+) -> bool:
+    """Write a whole answer at once: one call of the system instead of two, and half of the work of `send`.
+
+    `headers` have names in lower case. Whether it was written: what does not say its length or could not be in a
+    header, and a client that does not read, is gone, or asked with HEAD, is left to `send`.
+    """
+    if cycle.response_started or cycle.disconnected or cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
+        return False
+    everything = (*cycle.default_headers, *headers)
+    says_length = status == 204 or b"content-length" in [name for name, _ in headers]
+    if not says_length or _CONTROL.search(b" ".join([value for _, value in everything])):
+        return False
+    lines = [b"%s: %s\r\n" % header for header in everything]
+    if not cycle.keep_alive:
+        lines.append(b"connection: close\r\n")
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+    return True
 
 
 async def end_late_requests(protocols: Iterable[object]) -> None:

@@ -1,10 +1,10 @@
 """From a request to the application that answers it, by the first two parts of its path."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +21,10 @@ _SECURITY: tuple[Header, ...] = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"cross-origin"),
 )
+PutWhole: TypeAlias = Callable[[int, list[Header], bytes], bool]
+"""Writes a whole answer at once, if it can; see `wedsync.web`."""
+WHOLE_ANSWER = "wedsync.whole_answer"
+_NONE: Mapping[str, Any] = {}
 _LONGEST_QUERY_BYTES = 32 * 1024
 _LONGEST_PATH_BYTES = 4096
 
@@ -80,7 +84,8 @@ class Front:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         scope["root_path"] = prefix
         scope["headers_by_name"] = headers
-        exchange = _Exchange(send, headers, self._ids.of(headers), self._cross_origin)
+        put = scope.get("extensions", _NONE).get(WHOLE_ANSWER, _NONE).get("put")
+        exchange = _Exchange(send, headers, self._ids.of(headers), self._cross_origin, put)
         self._meter.under_way += 1
         try:
             await self._answer(mount, scope, receive, exchange)
@@ -199,7 +204,7 @@ def _bounded(receive: Receive, most: int) -> Receive:
 class _Exchange:
     """One request and its answer on the way out: headers that all have, compression."""
 
-    __slots__ = ("_cross_origin", "_held", "_send", "began", "given", "request_id", "status")
+    __slots__ = ("_cross_origin", "_held", "_put", "_send", "began", "given", "request_id", "status")
 
     def __init__(
         self,
@@ -207,6 +212,7 @@ class _Exchange:
         given: Mapping[bytes, bytes],
         request_id: bytes,
         cross_origin: CrossOrigin,
+        put: PutWhole | None,
     ) -> None:
         self.began = perf_counter()
         self.status = 0
@@ -215,6 +221,7 @@ class _Exchange:
         self._cross_origin = cross_origin
         self._send = send
         self._held: dict[str, Any] | None = None
+        self._put = put
 
     async def send(self, message: Message) -> None:
         """Pass a message of the application on."""
@@ -232,6 +239,8 @@ class _Exchange:
             body = compressed(body)
             held["headers"] = with_length(held["headers"], len(body))
             message = {"type": "http.response.body", "body": body}
+        if whole and self._put is not None and self._put(self.status, held["headers"], body):
+            return
         await self._send(held)
         await self._send(message)
 

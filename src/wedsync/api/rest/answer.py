@@ -1,6 +1,7 @@
 """From a result to an answer: status, headers, body."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 import msgspec
@@ -18,6 +19,7 @@ from wedsync.api.rest.request import Action
 from wedsync.database.pipeline import Result
 
 Row = tuple[bytes | None, ...]
+_SHORT = 1_024
 _BREAKS = frozenset("\r\n\0")
 
 
@@ -127,12 +129,19 @@ def _body(prepared: Prepared, row: Row) -> bytes:
 
 def _own_address(name: str, query: bytes) -> bytes:
     """The address of what was read, with its parameters in the order of their names."""
+    return _known_address(name, query) if len(query) <= _SHORT else _address(name, query)
+
+
+def _address(name: str, query: bytes) -> bytes:
     address = b"/" + quote(name, safe="").encode()
     if not query:
         return address
     if b"&" in query:
         query = b"&".join(sorted(query.split(b"&"), key=_parameter_name))
     return address + b"?" + query
+
+
+_known_address = lru_cache(maxsize=4096)(_address)
 
 
 def _parameter_name(part: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from wedsync.api.rest.errors import (
     method_not_for_function,
@@ -51,6 +52,7 @@ class Target:
     function: str | None = None
 
 
+@lru_cache(maxsize=2048)
 def target_of(method: str, path: str) -> Target:
     """What is asked for; `path` is decoded and without the prefix. Raises PGRST101, PGRST117 or PGRST125."""
     names = path.strip("/").split("/") if path.strip("/") else []

@@ -3,6 +3,7 @@
 This runs for every request, in a few microseconds; the key is only parsed when no plan is known for it yet.
 """
 
+from functools import lru_cache
 from urllib.parse import unquote_plus
 
 from wedsync.api.rest.errors import limit_negative, range_reversed
@@ -16,6 +17,7 @@ TAKEN = "\0"
 _KEPT_LIMIT = 1_000
 """Limits up to here stay in the key: with a constant PostgreSQL keeps a plan, with a parameter it plans anew."""
 _NO_LIMITS = QueryLimits()
+_SHORT = 1_024
 _EMPTY = Shape("", ())
 _STRUCTURE = frozenset({"select", "columns", "on_conflict"})
 _TREES = frozenset({"order", "and", "or"})
@@ -31,6 +33,11 @@ def shape_of(
     """
     if not query and header_range is None:
         return _EMPTY
+    read = _known_shape if len(query) <= _SHORT else _shape_of
+    return read(query, header_range, arguments, limits)
+
+
+def _shape_of(query: bytes, header_range: str | None, arguments: bool, limits: QueryLimits) -> Shape:
     found = _Found([], [])
     for part in _text(query, limits).split("&"):
         name, equals, value = part.partition("=")
@@ -50,6 +57,10 @@ def shape_of(
     if first:
         found.number("offset", first)
     return Shape("&".join(found.kept), tuple(found.values), first, most)
+
+
+_known_shape = lru_cache(maxsize=4096)(_shape_of)
+"""Pages ask for the same again and again: those queries are read once."""
 
 
 class _Found:
