@@ -19,7 +19,7 @@ from wedsync.database import ConnectionTarget
 from wedsync.database.catalogue import Catalogue, load_catalogue
 from wedsync.database.pipeline import PipelinePool, Result, Work
 
-SCHEMA = Path(__file__).parent.parent / "integration" / "rest" / "desk.sql"
+_DESK = (Path(__file__).parent.parent / "integration" / "rest" / "desk.sql").read_bytes()
 SCHEMAS = ("desk", "archive")
 
 
@@ -30,17 +30,23 @@ class Desk:
     owner: ConnectionTarget
     login: ConnectionTarget
     """As the gateway signs in."""
-    catalogue: Catalogue
+    catalogue: Catalogue = field(repr=False)
 
 
 @asynccontextmanager
-async def desk_database(server: Server, schemas: tuple[str, ...] = SCHEMAS) -> AsyncIterator[Desk]:
-    """The database, made anew."""
+async def desk_database(
+    server: Server,
+    schemas: tuple[str, ...] = SCHEMAS,
+    *,
+    statements: bytes | None = None,
+    extra: tuple[str, ...] = ("tools",),
+) -> AsyncIterator[Desk]:
+    """The database, made anew; also one with another schema, made by `statements`."""
     async with fresh_database(server) as owner:
         async with await owner.connect() as connection:
-            await connection.execute(SCHEMA.read_bytes())
+            await connection.execute(statements or _DESK)
         async with await owner.connect() as connection:
-            catalogue = await load_catalogue(connection, schemas, extra_search_path=("tools",))
+            catalogue = await load_catalogue(connection, schemas, extra_search_path=extra)
         password = role_passwords(server.home)["wedsync_gateway"]
         yield Desk(
             owner=owner,

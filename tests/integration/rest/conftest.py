@@ -4,27 +4,27 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 
-from support.rest import Api, Season, enter_schema, season_database
+from support.rest import season_database
 from support.rest_app import Desk, Gate, desk_database, gate_to
 from wedsync.cluster import Server
 
 
 @pytest.fixture(scope="session")
-def season(cluster: Server) -> Iterator[Season]:
-    """A database with the schema of the cases; nobody changes anything in it for good."""
+def season(cluster: Server) -> Iterator[Desk]:
+    """A database to read from; nobody changes anything in it for good."""
     with asyncio.Runner() as runner:
         made = season_database(cluster)
         yield runner.run(made.__aenter__())
         runner.run(made.__aexit__(None, None, None))
 
 
-@pytest.fixture
-async def api(season: Season) -> AsyncIterator[Api]:
-    """The data API over it."""
-    async with await season.target.connect() as connection:
-        await enter_schema(connection)
-        yield Api(connection, season)
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def season_gate(season: Desk) -> AsyncIterator[Gate]:
+    """The whole data API over it, for all tests that run in the session's loop."""
+    async with gate_to(season) as gate:
+        yield gate
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from psycopg import Connection
 
 from support.plans import Refused, run_read
-from support.rest import EXTRA, Season
+from support.rest import EXTRA
+from support.rest_app import Desk
 from wedsync.api.rest.errors import RestError
 from wedsync.api.rest.plan import Reading, plan_read
 from wedsync.api.rest.query import parse, shape_of
@@ -97,13 +98,13 @@ NEVER = re.compile(r"42601|42P02|XX|57|0A|58|53")
 
 
 @pytest.fixture(scope="module")
-def reader(season: Season) -> Iterator[Connection]:
+def reader(season: Desk) -> Iterator[Connection]:
     """A connection as one who may only read the schema, and whose table of secrets is beside it."""
-    with psycopg.connect(season.target.dsn(with_password=True), autocommit=True) as owner:
+    with psycopg.connect(season.owner.dsn(with_password=True), autocommit=True) as owner:
         owner.execute("create table if not exists library.secrets (word text)")
         owner.execute("truncate library.secrets")
         owner.execute("insert into library.secrets values (%s)", (SECRET,))
-    with psycopg.connect(season.target.dsn(with_password=True), autocommit=True) as connection:
+    with psycopg.connect(season.owner.dsn(with_password=True), autocommit=True) as connection:
         connection.execute("select set_config('search_path', %s, false)", (", ".join(("planner", *EXTRA)),))
         connection.execute("set statement_timeout = '5s'")
         yield connection
@@ -112,9 +113,7 @@ def reader(season: Season) -> Iterator[Connection]:
 @pytest.mark.parametrize("place", PLACES)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=st.sampled_from(ATTACKS) | PIECES, quoted=st.booleans())
-def test_text_never_becomes_syntax(
-    place: str, text: str, quoted: bool, season: Season, reader: Connection
-) -> None:
+def test_text_never_becomes_syntax(place: str, text: str, quoted: bool, season: Desk, reader: Connection) -> None:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     query = place.format(quote_plus(f'"{escaped}"' if quoted else text)).encode()
     reading = Reading(catalogue=season.catalogue, schema="planner")
@@ -141,7 +140,7 @@ def _is_harmless(query: str, refused: Refused) -> bool:
 
 @pytest.mark.parametrize("place", PLACES)
 @given(text=PIECES)
-def test_outside_of_quotes_is_nothing_of_the_clients(place: str, text: str, season: Season) -> None:
+def test_outside_of_quotes_is_nothing_of_the_clients(place: str, text: str, season: Desk) -> None:
     marked = f"zq{text}zq"
     try:
         sql = plan_read(
@@ -167,7 +166,7 @@ def test_outside_of_quotes_is_nothing_of_the_clients(place: str, text: str, seas
     wanted=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12),
 )
 def test_a_value_finds_the_rows_that_have_it(
-    words: list[str], wanted: str, season: Season, reader: Connection
+    words: list[str], wanted: str, season: Desk, reader: Connection
 ) -> None:
     reading = Reading(catalogue=season.catalogue, schema="planner")
     with reader.transaction(force_rollback=True):

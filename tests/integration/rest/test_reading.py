@@ -2,119 +2,119 @@
 
 import pytest
 
-from support.rest import Api, Case, check
+from support.rest_app import Call, Gate
 
 ADA, CEM, EVA, GIL = "Ada & Bo", "Cem & Dia", "Eva & Flo", "Gil & Han"
 
 COLUMNS = [
-    Case("all columns", "GET /empty_table", []),
-    Case(
+    Call("all columns", "GET /empty_table", []),
+    Call(
         "one column",
         "GET /venues?select=name&order=id",
         [{"name": "Lakehouse"}, {"name": "Old Mill"}, {"name": "Barn"}],
     ),
-    Case("alias", "GET /venues?select=title:name&id=eq.1", [{"title": "Lakehouse"}]),
-    Case("cast", "GET /venues?select=id::text&id=eq.1", [{"id": "1"}]),
-    Case(
+    Call("alias", "GET /venues?select=title:name&id=eq.1", [{"title": "Lakehouse"}]),
+    Call("cast", "GET /venues?select=id::text&id=eq.1", [{"id": "1"}]),
+    Call(
         "alias and cast", "GET /venues?select=number:id::text,name&id=eq.2", [{"number": "2", "name": "Old Mill"}]
     ),
-    Case("cast to a type of two words", "GET /venues?select=id::double%20precision&id=eq.2", [{"id": 2}]),
-    Case("cast to an array", "GET /measures?select=numbers::_text&id=eq.1", [{"numbers": ["1", "2", "3"]}]),
-    Case("cast to no type", "GET /venues?select=id::nonsense", ..., status=400),
-    Case("blanks around", "GET /venues?select=%20id%20,%20name%20&id=eq.2", [{"id": 2, "name": "Old Mill"}]),
-    Case("empty select is all columns", "GET /empty_table?select=", []),
-    Case("no such column", "GET /venues?select=nothing", ..., status=400),
-    Case("column with a blank", "GET /Odd%20Names?select=with%20space&Key=eq.1", [{"with space": "a b"}]),
-    Case("column with a dash", "GET /Odd%20Names?select=with-dash&Key=eq.1", [{"with-dash": "a-b"}]),
-    Case(
+    Call("cast to a type of two words", "GET /venues?select=id::double%20precision&id=eq.2", [{"id": 2}]),
+    Call("cast to an array", "GET /measures?select=numbers::_text&id=eq.1", [{"numbers": ["1", "2", "3"]}]),
+    Call("cast to no type", "GET /venues?select=id::nonsense", ..., status=400),
+    Call("blanks around", "GET /venues?select=%20id%20,%20name%20&id=eq.2", [{"id": 2, "name": "Old Mill"}]),
+    Call("empty select is all columns", "GET /empty_table?select=", []),
+    Call("no such column", "GET /venues?select=nothing", ..., status=400),
+    Call("column with a blank", "GET /Odd%20Names?select=with%20space&Key=eq.1", [{"with space": "a b"}]),
+    Call("column with a dash", "GET /Odd%20Names?select=with-dash&Key=eq.1", [{"with-dash": "a-b"}]),
+    Call(
         "quoted column with a dot", "GET /Odd%20Names?select=%22dotted.name%22&Key=eq.1", [{"dotted.name": "a.b"}]
     ),
-    Case("quoted column with a quote", "GET /Odd%20Names?select=%22quo%5C%22te%22&Key=eq.1", [{'quo"te': 'a"b'}]),
-    Case(
+    Call("quoted column with a quote", "GET /Odd%20Names?select=%22quo%5C%22te%22&Key=eq.1", [{'quo"te': 'a"b'}]),
+    Call(
         "quoted column with commas",
         "GET /Odd%20Names?select=%22comma,paren()%22&Key=eq.1",
         [{"comma,paren()": "a,(b)"}],
     ),
-    Case("column with a dollar", "GET /Odd%20Names?select=$dollar&Key=eq.1", [{"$dollar": "$1"}]),
-    Case("column in another script", "GET /Odd%20Names?select=%C3%BCn%C3%AFcode&Key=eq.1", [{"ünïcode": "größe"}]),
-    Case(
+    Call("column with a dollar", "GET /Odd%20Names?select=$dollar&Key=eq.1", [{"$dollar": "$1"}]),
+    Call("column in another script", "GET /Odd%20Names?select=%C3%BCn%C3%AFcode&Key=eq.1", [{"ünïcode": "größe"}]),
+    Call(
         "columns called like parameters",
         "GET /Odd%20Names?select=order,select&Key=eq.1",
         [{"order": "first", "select": "x"}],
     ),
-    Case("filter by a quoted column", "GET /Odd%20Names?select=Key&%22dotted.name%22=eq.e", [{"Key": 2}]),
-    Case(
+    Call("filter by a quoted column", "GET /Odd%20Names?select=Key&%22dotted.name%22=eq.e", [{"Key": 2}]),
+    Call(
         "order by a quoted column",
         "GET /Odd%20Names?select=Key&order=%22dotted.name%22.desc",
         [{"Key": 2}, {"Key": 1}],
     ),
-    Case("computed field", "GET /guests?select=full_name&id=eq.1", [{"full_name": "Mia Keller"}]),
-    Case(
+    Call("computed field", "GET /guests?select=full_name&id=eq.1", [{"full_name": "Mia Keller"}]),
+    Call(
         "computed field is not in *",
         "GET /sites?select=*&wedding_id=eq.1",
         [{"wedding_id": 1, "slug": "ada-bo", "theme": {"font": "serif"}}],
     ),
-    Case(
+    Call(
         "filter and order by a computed field",
         "GET /guests?select=id&full_name=like.*Keller&order=full_name.desc",
         [{"id": 2}, {"id": 1}],
     ),
-    Case("alias of a computed field", "GET /guests?select=name:full_name&id=eq.5", [{"name": "Quinn O'Neil"}]),
-    Case(
+    Call("alias of a computed field", "GET /guests?select=name:full_name&id=eq.5", [{"name": "Quinn O'Neil"}]),
+    Call(
         "grammar of select",
         "GET /venues?select=id,name!",
         {"code": "PGRST100", "message": '"failed to parse select parameter (id,name!)" (line 1, column 8)'},
         status=400,
     ),
-    Case("unclosed relation", "GET /weddings?select=id,venues(id", {"code": "PGRST100"}, status=400),
-    Case("a closing parenthesis too many", "GET /venues?select=id)&id=eq.1", [{"id": 1}]),
+    Call("unclosed relation", "GET /weddings?select=id,venues(id", {"code": "PGRST100"}, status=400),
+    Call("a closing parenthesis too many", "GET /venues?select=id)&id=eq.1", [{"id": 1}]),
 ]
 
 JSON_PATHS = [
-    Case("arrow", "GET /weddings?select=details->cake&id=eq.2", [{"cake": {"tiers": 1, "flavours": []}}]),
-    Case("two arrows", "GET /weddings?select=details->cake->>tiers&id=eq.1", [{"tiers": "3"}]),
-    Case("path with alias", "GET /weddings?select=storeys:details->cake->tiers&id=eq.1", [{"storeys": 3}]),
-    Case("path with cast", "GET /weddings?select=details->cake->>tiers::int&id=eq.1", [{"tiers": 3}]),
-    Case("index", "GET /weddings?select=details->cake->flavours->>0&id=eq.1", [{"flavours": "lemon"}]),
-    Case(
+    Call("arrow", "GET /weddings?select=details->cake&id=eq.2", [{"cake": {"tiers": 1, "flavours": []}}]),
+    Call("two arrows", "GET /weddings?select=details->cake->>tiers&id=eq.1", [{"tiers": "3"}]),
+    Call("path with alias", "GET /weddings?select=storeys:details->cake->tiers&id=eq.1", [{"storeys": 3}]),
+    Call("path with cast", "GET /weddings?select=details->cake->>tiers::int&id=eq.1", [{"tiers": 3}]),
+    Call("index", "GET /weddings?select=details->cake->flavours->>0&id=eq.1", [{"flavours": "lemon"}]),
+    Call(
         "index from the end",
         "GET /weddings?select=last:details->cake->flavours->>-1&id=eq.1",
         [{"last": "almond"}],
     ),
-    Case(
+    Call(
         "element of an array column",
         "GET /measures?select=a:numbers->0,b:grid->1->>0&id=eq.1",
         [{"a": 1, "b": "3"}],
     ),
-    Case("field of a composite column", "GET /venues?select=located->>zip&id=eq.1", [{"zip": "8001"}]),
-    Case("path in a json column", "GET /sites?select=theme->>font&wedding_id=eq.1", [{"font": "serif"}]),
-    Case("filter by a path", "GET /weddings?select=id&details->>colour=eq.sage", [{"id": 1}]),
-    Case("filter by a path to a number", "GET /weddings?select=id&details->cake->tiers=gt.1", [{"id": 1}]),
-    Case(
+    Call("field of a composite column", "GET /venues?select=located->>zip&id=eq.1", [{"zip": "8001"}]),
+    Call("path in a json column", "GET /sites?select=theme->>font&wedding_id=eq.1", [{"font": "serif"}]),
+    Call("filter by a path", "GET /weddings?select=id&details->>colour=eq.sage", [{"id": 1}]),
+    Call("filter by a path to a number", "GET /weddings?select=id&details->cake->tiers=gt.1", [{"id": 1}]),
+    Call(
         "order by a path",
         "GET /weddings?select=id&order=details->>colour.asc.nullsfirst,id",
         [{"id": 3}, {"id": 4}, {"id": 2}, {"id": 1}],
     ),
-    Case("path without a key", "GET /weddings?select=details->", {"code": "PGRST100"}, status=400),
+    Call("path without a key", "GET /weddings?select=details->", {"code": "PGRST100"}, status=400),
 ]
 
 FUNCTIONS_OF_ROWS = [
-    Case(
+    Call(
         "not a function of the row",
         "GET /guests?select=count",
         {"code": "42703", "message": "column guests.count does not exist"},
         status=400,
     ),
-    Case("not in order", "GET /guests?order=row_to_json", {"code": "42703"}, status=400),
-    Case("not in filters", "GET /guests?to_json=is.null", {"code": "42703"}, status=400),
-    Case("a column of the system", "GET /venues?select=tableoid&name=eq.Barn", ...),
-    Case(
+    Call("not in order", "GET /guests?order=row_to_json", {"code": "42703"}, status=400),
+    Call("not in filters", "GET /guests?to_json=is.null", {"code": "42703"}, status=400),
+    Call("a column of the system", "GET /venues?select=tableoid&name=eq.Barn", ...),
+    Call(
         "a near name",
         "GET /guests?select=frist_name",
         {"hint": 'Perhaps you meant to reference the column "guests.first_name".'},
         status=400,
     ),
-    Case(
+    Call(
         "aliases like ours",
         "GET /venues?select=wedsync_rows:id,row:name,weddings(row:id)&id=eq.2",
         [{"wedsync_rows": 2, "row": "Old Mill", "weddings": [{"row": 2}]}],
@@ -122,105 +122,105 @@ FUNCTIONS_OF_ROWS = [
 ]
 
 FILTERS = [
-    Case("eq", "GET /venues?select=id&name=eq.Barn", [{"id": 3}]),
-    Case("neq", "GET /venues?select=id&id=neq.1&order=id", [{"id": 2}, {"id": 3}]),
-    Case("gt and lte", "GET /venues?select=id&capacity=gt.60&capacity=lte.120", [{"id": 1}]),
-    Case("gte and lt", "GET /venues?select=id&capacity=gte.60&capacity=lt.120", [{"id": 2}]),
-    Case("not", "GET /venues?select=id&id=not.eq.1&order=id.desc", [{"id": 3}, {"id": 2}]),
-    Case("like", "GET /guests?select=id&last_name=like.K*r&order=id", [{"id": 1}, {"id": 2}]),
-    Case("like takes % too", "GET /guests?select=id&last_name=like.K%25r&order=id", [{"id": 1}, {"id": 2}]),
-    Case("ilike", "GET /guests?select=id&first_name=ilike.p*", [{"id": 4}]),
-    Case("like any", "GET /guests?select=id&first_name=like(any).%7BM*,P*%7D&order=id", [{"id": 1}, {"id": 4}]),
-    Case("like all", "GET /guests?select=id&first_name=like(all).%7B*a*,*i*%7D&order=id", [{"id": 1}]),
-    Case("eq any", "GET /guests?select=id&id=eq(any).%7B1,6%7D&order=id", [{"id": 1}, {"id": 6}]),
-    Case("encoded quantifier", "GET /guests?select=id&id=eq%28any%29.%7B1,6%7D&order=id", [{"id": 1}, {"id": 6}]),
-    Case("gt all", "GET /guests?select=id&id=gt(all).%7B1,4%7D&order=id", [{"id": 5}, {"id": 6}]),
-    Case("match", "GET /guests?select=id&first_name=match.%5E%5BMN%5D&order=id", [{"id": 1}, {"id": 2}]),
-    Case("imatch", "GET /guests?select=id&first_name=imatch.%5Er", [{"id": 6}]),
-    Case("in", "GET /guests?select=id&id=in.(1,3,99)&order=id", [{"id": 1}, {"id": 3}]),
-    Case("in, encoded", "GET /guests?select=id&id=in.%281%2C3%29&order=id", [{"id": 1}, {"id": 3}]),
-    Case("in with quotes", "GET /Odd%20Names?select=Key&%22comma,paren()%22=in.(%22a,(b)%22)", [{"Key": 1}]),
-    Case(
+    Call("eq", "GET /venues?select=id&name=eq.Barn", [{"id": 3}]),
+    Call("neq", "GET /venues?select=id&id=neq.1&order=id", [{"id": 2}, {"id": 3}]),
+    Call("gt and lte", "GET /venues?select=id&capacity=gt.60&capacity=lte.120", [{"id": 1}]),
+    Call("gte and lt", "GET /venues?select=id&capacity=gte.60&capacity=lt.120", [{"id": 2}]),
+    Call("not", "GET /venues?select=id&id=not.eq.1&order=id.desc", [{"id": 3}, {"id": 2}]),
+    Call("like", "GET /guests?select=id&last_name=like.K*r&order=id", [{"id": 1}, {"id": 2}]),
+    Call("like takes % too", "GET /guests?select=id&last_name=like.K%25r&order=id", [{"id": 1}, {"id": 2}]),
+    Call("ilike", "GET /guests?select=id&first_name=ilike.p*", [{"id": 4}]),
+    Call("like any", "GET /guests?select=id&first_name=like(any).%7BM*,P*%7D&order=id", [{"id": 1}, {"id": 4}]),
+    Call("like all", "GET /guests?select=id&first_name=like(all).%7B*a*,*i*%7D&order=id", [{"id": 1}]),
+    Call("eq any", "GET /guests?select=id&id=eq(any).%7B1,6%7D&order=id", [{"id": 1}, {"id": 6}]),
+    Call("encoded quantifier", "GET /guests?select=id&id=eq%28any%29.%7B1,6%7D&order=id", [{"id": 1}, {"id": 6}]),
+    Call("gt all", "GET /guests?select=id&id=gt(all).%7B1,4%7D&order=id", [{"id": 5}, {"id": 6}]),
+    Call("match", "GET /guests?select=id&first_name=match.%5E%5BMN%5D&order=id", [{"id": 1}, {"id": 2}]),
+    Call("imatch", "GET /guests?select=id&first_name=imatch.%5Er", [{"id": 6}]),
+    Call("in", "GET /guests?select=id&id=in.(1,3,99)&order=id", [{"id": 1}, {"id": 3}]),
+    Call("in, encoded", "GET /guests?select=id&id=in.%281%2C3%29&order=id", [{"id": 1}, {"id": 3}]),
+    Call("in with quotes", "GET /Odd%20Names?select=Key&%22comma,paren()%22=in.(%22a,(b)%22)", [{"Key": 1}]),
+    Call(
         "in with a quote inside", "GET /Odd%20Names?select=Key&%22quo%5C%22te%22=in.(%22a%5C%22b%22)", [{"Key": 1}]
     ),
-    Case("in nothing", "GET /guests?select=id&id=in.()", []),
-    Case("not in nothing", "GET /venues?select=id&id=not.in.()&order=id", [{"id": 1}, {"id": 2}, {"id": 3}]),
-    Case(
+    Call("in nothing", "GET /guests?select=id&id=in.()", []),
+    Call("not in nothing", "GET /venues?select=id&id=not.in.()&order=id", [{"id": 1}, {"id": 2}, {"id": 3}]),
+    Call(
         "in without a list",
         "GET /guests?id=in.1,2",
         {"code": "PGRST100", "message": '"failed to parse filter (in.1,2)" (line 1, column 4)'},
         status=400,
     ),
-    Case("is null", "GET /venues?select=id&city=is.null", [{"id": 3}]),
-    Case("is not null", "GET /venues?select=id&city=not.is.null&order=id", [{"id": 1}, {"id": 2}]),
-    Case("is not_null", "GET /venues?select=id&city=is.not_null&order=id", [{"id": 1}, {"id": 2}]),
-    Case("is true", "GET /weddings?select=id&paid=is.true", [{"id": 1}]),
-    Case("is in capitals", "GET /weddings?select=id&paid=is.TRUE", [{"id": 1}]),
-    Case("is unknown", "GET /weddings?select=id&paid=is.unknown", [{"id": 3}]),
-    Case("is something else", "GET /weddings?paid=is.maybe", {"code": "PGRST100"}, status=400),
-    Case("isdistinct", "GET /venues?select=id&city=isdistinct.Bern&order=id", [{"id": 1}, {"id": 3}]),
-    Case("enum", "GET /guests?select=id&diet=eq.vegan&order=id", [{"id": 1}, {"id": 5}]),
-    Case("not a value of the enum", "GET /guests?diet=eq.keto", {"code": "22P02"}, status=400),
-    Case("enum in", "GET /guests?select=id&diet=in.(halal,none)&order=id", [{"id": 3}, {"id": 6}]),
-    Case(
+    Call("is null", "GET /venues?select=id&city=is.null", [{"id": 3}]),
+    Call("is not null", "GET /venues?select=id&city=not.is.null&order=id", [{"id": 1}, {"id": 2}]),
+    Call("is not_null", "GET /venues?select=id&city=is.not_null&order=id", [{"id": 1}, {"id": 2}]),
+    Call("is true", "GET /weddings?select=id&paid=is.true", [{"id": 1}]),
+    Call("is in capitals", "GET /weddings?select=id&paid=is.TRUE", [{"id": 1}]),
+    Call("is unknown", "GET /weddings?select=id&paid=is.unknown", [{"id": 3}]),
+    Call("is something else", "GET /weddings?paid=is.maybe", {"code": "PGRST100"}, status=400),
+    Call("isdistinct", "GET /venues?select=id&city=isdistinct.Bern&order=id", [{"id": 1}, {"id": 3}]),
+    Call("enum", "GET /guests?select=id&diet=eq.vegan&order=id", [{"id": 1}, {"id": 5}]),
+    Call("not a value of the enum", "GET /guests?diet=eq.keto", {"code": "22P02"}, status=400),
+    Call("enum in", "GET /guests?select=id&diet=in.(halal,none)&order=id", [{"id": 3}, {"id": 6}]),
+    Call(
         "array contains",
         "GET /suppliers?select=id&languages=cs.%7Bde%7D&order=id",
         [{"id": 1}, {"id": 2}, {"id": 3}],
     ),
-    Case(
+    Call(
         "array is contained",
         "GET /suppliers?select=id&languages=cd.%7Bde,fr%7D&order=id",
         [{"id": 1}, {"id": 2}, {"id": 4}, {"id": 5}],
     ),
-    Case(
+    Call(
         "array overlaps",
         "GET /suppliers?select=id&languages=ov.%7Bfr,en%7D&order=id",
         [{"id": 1}, {"id": 3}, {"id": 5}],
     ),
-    Case("range contains", "GET /measures?select=id&span=cs.%5B2,5)", [{"id": 1}]),
-    Case("range left of", "GET /measures?select=id&span=sl.%5B10,12)", [{"id": 1}]),
-    Case("range right of", "GET /measures?select=id&span=sr.%5B10,12)", [{"id": 2}]),
-    Case("range not to the right", "GET /measures?select=id&span=nxr.%5B5,15)", [{"id": 1}]),
-    Case("range not to the left", "GET /measures?select=id&span=nxl.%5B15,25)", [{"id": 2}]),
-    Case("range adjacent", "GET /measures?select=id&span=adj.%5B10,20)&order=id", [{"id": 1}, {"id": 2}]),
-    Case("range overlaps", "GET /measures?select=id&span=ov.%5B9,21)&order=id", [{"id": 1}, {"id": 2}]),
-    Case("json contains", "GET /weddings?select=id&details=cs.%7B%22colour%22:%22rust%22%7D", [{"id": 2}]),
-    Case("full text", "GET /articles?select=id&words=fts.band", [{"id": 1}]),
-    Case("full text in a language", "GET /articles?select=id&words=fts(english).seating", [{"id": 2}]),
-    Case("full text, plain", "GET /articles?select=id&words=plfts.impossible+cake", [{"id": 3}]),
-    Case("full text, phrase", "GET /articles?select=id&words=phfts.cake+impossible", []),
-    Case(
+    Call("range contains", "GET /measures?select=id&span=cs.%5B2,5)", [{"id": 1}]),
+    Call("range left of", "GET /measures?select=id&span=sl.%5B10,12)", [{"id": 1}]),
+    Call("range right of", "GET /measures?select=id&span=sr.%5B10,12)", [{"id": 2}]),
+    Call("range not to the right", "GET /measures?select=id&span=nxr.%5B5,15)", [{"id": 1}]),
+    Call("range not to the left", "GET /measures?select=id&span=nxl.%5B15,25)", [{"id": 2}]),
+    Call("range adjacent", "GET /measures?select=id&span=adj.%5B10,20)&order=id", [{"id": 1}, {"id": 2}]),
+    Call("range overlaps", "GET /measures?select=id&span=ov.%5B9,21)&order=id", [{"id": 1}, {"id": 2}]),
+    Call("json contains", "GET /weddings?select=id&details=cs.%7B%22colour%22:%22rust%22%7D", [{"id": 2}]),
+    Call("full text", "GET /articles?select=id&words=fts.band", [{"id": 1}]),
+    Call("full text in a language", "GET /articles?select=id&words=fts(english).seating", [{"id": 2}]),
+    Call("full text, plain", "GET /articles?select=id&words=plfts.impossible+cake", [{"id": 3}]),
+    Call("full text, phrase", "GET /articles?select=id&words=phfts.cake+impossible", []),
+    Call(
         "full text, as on the web",
         "GET /articles?select=id&words=wfts.band+or+cake&order=id",
         [{"id": 1}, {"id": 3}],
     ),
-    Case("full text of a text column", "GET /articles?select=id&title=fts(english).bands", [{"id": 1}]),
-    Case("full text of a json column", "GET /articles?select=id&body=fts(english).cake", [{"id": 3}]),
-    Case("full text of a computed field", "GET /articles?select=id&words_of=fts.cake", [{"id": 3}]),
-    Case("not full text", "GET /articles?select=id&words=not.fts.cake&order=id", [{"id": 1}, {"id": 2}]),
-    Case(
+    Call("full text of a text column", "GET /articles?select=id&title=fts(english).bands", [{"id": 1}]),
+    Call("full text of a json column", "GET /articles?select=id&body=fts(english).cake", [{"id": 3}]),
+    Call("full text of a computed field", "GET /articles?select=id&words_of=fts.cake", [{"id": 3}]),
+    Call("not full text", "GET /articles?select=id&words=not.fts.cake&order=id", [{"id": 1}, {"id": 2}]),
+    Call(
         "no such operator",
         "GET /venues?id=equals.1",
         {"code": "PGRST100", "message": '"failed to parse filter (equals.1)" (line 1, column 3)'},
         status=400,
     ),
-    Case(
+    Call(
         "no operator",
         "GET /venues?id=1",
         {"code": "PGRST100", "message": '"failed to parse filter (1)" (line 1, column 1)'},
         status=400,
     ),
-    Case("no such column", "GET /venues?nothing=eq.1", {"code": "42703"}, status=400),
-    Case("wrong type", "GET /venues?id=eq.one", {"code": "22P02"}, status=400),
-    Case("empty value", "GET /venues?select=id&name=eq.", []),
-    Case("plus is a blank", "GET /venues?select=id&name=eq.Old+Mill", [{"id": 2}]),
-    Case("value with dots", "GET /suppliers?select=id&rating=eq.4.8", [{"id": 1}]),
-    Case(
+    Call("no such column", "GET /venues?nothing=eq.1", {"code": "42703"}, status=400),
+    Call("wrong type", "GET /venues?id=eq.one", {"code": "22P02"}, status=400),
+    Call("empty value", "GET /venues?select=id&name=eq.", []),
+    Call("plus is a blank", "GET /venues?select=id&name=eq.Old+Mill", [{"id": 2}]),
+    Call("value with dots", "GET /suppliers?select=id&rating=eq.4.8", [{"id": 1}]),
+    Call(
         "value in another script", "GET /Odd%20Names?select=Key&%C3%BCn%C3%AFcode=eq.gr%C3%B6%C3%9Fe", [{"Key": 1}]
     ),
-    Case("zero byte", "GET /venues?name=eq.a%00b", {"code": "22021"}, status=400),
-    Case("not UTF-8", "GET /venues?name=eq.%ff", {"code": "PGRST100"}, status=400),
-    Case(
+    Call("zero byte", "GET /venues?name=eq.a%00b", {"code": "22021"}, status=400),
+    Call("not UTF-8", "GET /venues?name=eq.%ff", {"code": "PGRST100"}, status=400),
+    Call(
         "SQL is a value",
         "GET /Odd%20Names?select=Key&%22quo%5C%22te%22=eq.%27%3B+drop+table+guests%3B+--",
         [{"Key": 2}],
@@ -228,61 +228,61 @@ FILTERS = [
 ]
 
 LOGIC = [
-    Case("or", "GET /guests?select=id&or=(id.eq.1,first_name.eq.Rosa)&order=id", [{"id": 1}, {"id": 6}]),
-    Case(
+    Call("or", "GET /guests?select=id&or=(id.eq.1,first_name.eq.Rosa)&order=id", [{"id": 1}, {"id": 6}]),
+    Call(
         "and inside or",
         "GET /guests?select=id&or=(id.eq.1,and(coming.is.true,wedding_id.eq.2))&order=id",
         [{"id": 1}, {"id": 5}],
     ),
-    Case("not and", "GET /guests?select=id&not.and=(id.gt.1,id.lt.6)&order=id", [{"id": 1}, {"id": 6}]),
-    Case("not inside", "GET /guests?select=id&and=(id.lte.3,not.or(id.eq.1,id.eq.2))", [{"id": 3}]),
-    Case(
+    Call("not and", "GET /guests?select=id&not.and=(id.gt.1,id.lt.6)&order=id", [{"id": 1}, {"id": 6}]),
+    Call("not inside", "GET /guests?select=id&and=(id.lte.3,not.or(id.eq.1,id.eq.2))", [{"id": 3}]),
+    Call(
         "negated operator inside",
         "GET /guests?select=id&or=(id.not.lte.5,coming.is.null)&order=id",
         [{"id": 4}, {"id": 6}],
     ),
-    Case(
+    Call(
         "in inside",
         "GET /guests?select=id&or=(id.in.(1,2),last_name.in.(%22Lang%22,Meier))&order=id",
         [{"id": 1}, {"id": 2}, {"id": 3}, {"id": 4}],
     ),
-    Case(
+    Call(
         "quoted value inside",
         "GET /Odd%20Names?select=Key&or=(%22comma,paren()%22.eq.%22a,(b)%22,Key.eq.9)",
         [{"Key": 1}],
     ),
-    Case(
+    Call(
         "array inside",
         "GET /suppliers?select=id&or=(languages.cs.%7Bfr,de%7D,id.eq.4)&order=id",
         [{"id": 1}, {"id": 4}],
     ),
-    Case(
+    Call(
         "any inside",
         "GET /guests?select=id&or=(id.eq(any).%7B1,2%7D,id.eq.6)&order=id",
         [{"id": 1}, {"id": 2}, {"id": 6}],
     ),
-    Case(
+    Call(
         "full text inside",
         "GET /articles?select=id&or=(words.fts(english).band,id.eq.3)&order=id",
         [{"id": 1}, {"id": 3}],
     ),
-    Case(
+    Call(
         "path inside",
         "GET /weddings?select=id&or=(details->>colour.eq.sage,details->cake->>tiers.eq.1)&order=id",
         [{"id": 1}, {"id": 2}],
     ),
-    Case(
+    Call(
         "blanks inside",
         "GET /guests?select=id&or=(%20id.eq.1%20,%20and%20(%20id.eq.2%20)%20)&order=id",
         ...,
         status=200,
     ),
-    Case("together with filters", "GET /guests?select=id&wedding_id=eq.1&or=(id.eq.1,id.eq.4)", [{"id": 1}]),
-    Case("several trees", "GET /guests?select=id&or=(id.eq.1,id.eq.2)&and=(id.gt.1)", [{"id": 2}]),
-    Case("an empty tree", "GET /guests?or=()", {"code": "PGRST100"}, status=400),
-    Case("an unclosed tree", "GET /guests?or=(id.eq.1", {"code": "PGRST100"}, status=400),
-    Case("an unknown operator inside", "GET /guests?or=(id.is_like.1)", {"code": "PGRST100"}, status=400),
-    Case(
+    Call("together with filters", "GET /guests?select=id&wedding_id=eq.1&or=(id.eq.1,id.eq.4)", [{"id": 1}]),
+    Call("several trees", "GET /guests?select=id&or=(id.eq.1,id.eq.2)&and=(id.gt.1)", [{"id": 2}]),
+    Call("an empty tree", "GET /guests?or=()", {"code": "PGRST100"}, status=400),
+    Call("an unclosed tree", "GET /guests?or=(id.eq.1", {"code": "PGRST100"}, status=400),
+    Call("an unknown operator inside", "GET /guests?or=(id.is_like.1)", {"code": "PGRST100"}, status=400),
+    Call(
         "nested too deeply",
         "GET /guests?or=" + "(and" * 40 + "(id.eq.1)" + ")" * 40,
         {"code": "PGRST100"},
@@ -291,24 +291,24 @@ LOGIC = [
 ]
 
 ORDER = [
-    Case("descending", "GET /venues?select=id&order=id.desc", [{"id": 3}, {"id": 2}, {"id": 1}]),
-    Case(
+    Call("descending", "GET /venues?select=id&order=id.desc", [{"id": 3}, {"id": 2}, {"id": 1}]),
+    Call(
         "nulls last when descending",
         "GET /venues?select=id&order=city.desc.nullslast",
         [{"id": 1}, {"id": 2}, {"id": 3}],
     ),
-    Case("nulls first", "GET /venues?select=id&order=city.nullsfirst", [{"id": 3}, {"id": 2}, {"id": 1}]),
-    Case(
+    Call("nulls first", "GET /venues?select=id&order=city.nullsfirst", [{"id": 3}, {"id": 2}, {"id": 1}]),
+    Call(
         "several columns",
         "GET /guests?select=id&order=wedding_id.desc,id.asc&limit=3",
         [{"id": 6}, {"id": 4}, {"id": 5}],
     ),
-    Case(
+    Call(
         "by a column that is not selected",
         "GET /venues?select=name&order=capacity.desc&limit=1",
         [{"name": "Barn"}],
     ),
-    Case(
+    Call(
         "by the embedded row",
         "GET /weddings?select=id,venues(name)&order=venues(name).desc.nullslast,id",
         [
@@ -318,12 +318,12 @@ ORDER = [
             {"id": 4, "venues": None},
         ],
     ),
-    Case(
+    Call(
         "by an alias of the embedded row",
         "GET /weddings?select=id,place:venues(id)&order=place(capacity),id&limit=1",
         [{"id": 2, "place": {"id": 2}}],
     ),
-    Case(
+    Call(
         "by what is not embedded",
         "GET /weddings?order=venues(name)",
         {
@@ -333,7 +333,7 @@ ORDER = [
         },
         status=400,
     ),
-    Case(
+    Call(
         "by many rows",
         "GET /weddings?select=id,guests(id)&order=guests(id)",
         {
@@ -343,47 +343,47 @@ ORDER = [
         },
         status=400,
     ),
-    Case(
+    Call(
         "inside the embedded",
         "GET /weddings?select=guests(id)&id=eq.1&guests.order=id.desc",
         [{"guests": [{"id": 3}, {"id": 2}, {"id": 1}]}],
     ),
-    Case(
+    Call(
         "no direction",
         "GET /venues?order=id.up",
         {"code": "PGRST100", "message": '"failed to parse order (id.up)" (line 1, column 4)'},
         status=400,
     ),
-    Case("nothing after the direction", "GET /venues?order=id.asc.nulls", {"code": "PGRST100"}, status=400),
+    Call("nothing after the direction", "GET /venues?order=id.asc.nulls", {"code": "PGRST100"}, status=400),
 ]
 
 RANGES = [
-    Case("limit", "GET /guests?select=id&order=id&limit=2", [{"id": 1}, {"id": 2}]),
-    Case("limit and offset", "GET /guests?select=id&order=id&limit=2&offset=3", [{"id": 4}, {"id": 5}]),
-    Case("offset alone", "GET /guests?select=id&order=id&offset=4", [{"id": 5}, {"id": 6}]),
-    Case("a large limit", "GET /guests?select=id&order=id&limit=100000&offset=5", [{"id": 6}]),
-    Case("limit nothing", "GET /guests?limit=0", []),
-    Case(
+    Call("limit", "GET /guests?select=id&order=id&limit=2", [{"id": 1}, {"id": 2}]),
+    Call("limit and offset", "GET /guests?select=id&order=id&limit=2&offset=3", [{"id": 4}, {"id": 5}]),
+    Call("offset alone", "GET /guests?select=id&order=id&offset=4", [{"id": 5}, {"id": 6}]),
+    Call("a large limit", "GET /guests?select=id&order=id&limit=100000&offset=5", [{"id": 6}]),
+    Call("limit nothing", "GET /guests?limit=0", []),
+    Call(
         "negative limit",
         "GET /guests?limit=-1",
         {"code": "PGRST103", "details": "Limit should be greater than or equal to zero."},
         status=416,
     ),
-    Case(
+    Call(
         "limit of the embedded",
         "GET /weddings?select=guests(id)&id=eq.1&guests.limit=1&guests.offset=1&guests.order=id",
         [{"guests": [{"id": 2}]}],
     ),
-    Case("a limit that is none is ignored", "GET /venues?select=id&id=eq.1&limit=many", [{"id": 1}]),
+    Call("a limit that is none is ignored", "GET /venues?select=id&id=eq.1&limit=many", [{"id": 1}]),
 ]
 
 EMBEDDING = [
-    Case(
+    Call(
         "many to one",
         "GET /weddings?select=id,venues(name,city)&id=in.(1,4)&order=id",
         [{"id": 1, "venues": {"name": "Lakehouse", "city": "Zürich"}}, {"id": 4, "venues": None}],
     ),
-    Case(
+    Call(
         "one to many",
         "GET /venues?select=name,weddings(couple)&order=id&weddings.order=id",
         [
@@ -392,93 +392,93 @@ EMBEDDING = [
             {"name": "Barn", "weddings": []},
         ],
     ),
-    Case(
+    Call(
         "many to many",
         "GET /weddings?select=id,suppliers!wedding_suppliers(name)&id=eq.1&suppliers.order=name",
         [{"id": 1, "suppliers": [{"name": "Grand Table"}, {"name": "Lumière"}, {"name": "The Encores"}]}],
     ),
-    Case(
+    Call(
         "one to one",
         "GET /weddings?select=id,sites(slug)&id=lte.2&order=id",
         [{"id": 1, "sites": {"slug": "ada-bo"}}, {"id": 2, "sites": None}],
     ),
-    Case(
+    Call(
         "one to one, the other way",
         "GET /sites?select=slug,weddings(couple)&order=slug",
         [{"slug": "ada-bo", "weddings": {"couple": ADA}}, {"slug": "eva-flo", "weddings": {"couple": EVA}}],
     ),
-    Case(
+    Call(
         "nested",
         "GET /venues?select=id,weddings(id,guests(first_name))&id=eq.2&weddings.guests.order=id",
         [{"id": 2, "weddings": [{"id": 2, "guests": [{"first_name": "Paul"}, {"first_name": "Quinn"}]}]}],
     ),
-    Case(
+    Call(
         "composite key", "GET /bookings?select=id,rooms(beds)&order=id&limit=1", [{"id": 1, "rooms": {"beds": 2}}]
     ),
-    Case(
+    Call(
         "composite key, the other way",
         "GET /rooms?select=number,bookings(id)&venue_id=eq.1&order=number&bookings.order=id",
         [{"number": 101, "bookings": [{"id": 1}, {"id": 2}]}, {"number": 102, "bookings": []}],
     ),
-    Case(
+    Call(
         "self, those below",
         "GET /suppliers?select=name,studios:suppliers(name)&id=eq.1&studios.order=id",
         [{"name": "Lumière", "studios": [{"name": "Lumière Junior"}, {"name": "Lumière Film"}]}],
     ),
-    Case(
+    Call(
         "self, the one above",
         "GET /suppliers?select=name,agency:agency_id(name)&id=eq.2",
         [{"name": "Lumière Junior", "agency": {"name": "Lumière"}}],
     ),
-    Case(
+    Call(
         "self twice",
         "GET /suppliers?select=id,agency:agency_id(id,suppliers(id))&id=eq.5&agency.suppliers.order=id",
         [{"id": 5, "agency": {"id": 1, "suppliers": [{"id": 2}, {"id": 5}]}}],
     ),
-    Case(
+    Call(
         "partitioned table",
         "GET /weddings?select=id,payments(amount)&id=eq.1&payments.order=paid_on",
         [{"id": 1, "payments": [{"amount": 5000}, {"amount": 25000}]}],
     ),
-    Case(
+    Call(
         "a view",
         "GET /coming_guests?select=name,weddings(couple)&order=id&limit=1",
         [{"name": "Mia Keller", "weddings": {"couple": ADA}}],
     ),
-    Case(
+    Call(
         "embedding a view",
         "GET /weddings?select=id,coming_guests(name)&id=eq.1&coming_guests.order=id",
         [{"id": 1, "coming_guests": [{"name": "Mia Keller"}, {"name": "Noah Keller"}]}],
     ),
-    Case(
+    Call(
         "computed, many",
         "GET /guests?select=id,table_mates(id)&id=eq.1&table_mates.order=id",
         [{"id": 1, "table_mates": [{"id": 2}, {"id": 3}]}],
     ),
-    Case(
+    Call(
         "computed, one",
         "GET /guests?select=id,the_wedding(couple,venues(name))&id=eq.4",
         [{"id": 4, "the_wedding": {"couple": CEM, "venues": {"name": "Old Mill"}}}],
     ),
-    Case(
+    Call(
         "computed inside",
         "GET /weddings?select=id,guests(id,table_mates(id))&id=eq.2&guests.order=id",
         [{"id": 2, "guests": [{"id": 4, "table_mates": [{"id": 5}]}, {"id": 5, "table_mates": [{"id": 4}]}]}],
     ),
-    Case(
+    Call(
         "alias", "GET /weddings?select=id,place:venues(name)&id=eq.1", [{"id": 1, "place": {"name": "Lakehouse"}}]
     ),
-    Case(
+    Call(
         "by the name of the key",
         "GET /weddings?select=id,weddings_planner(name)&id=eq.1",
         [{"id": 1, "weddings_planner": {"name": "Lumière"}}],
     ),
-    Case(
+    Call(
         "by the column",
         "GET /weddings?select=id,planner_id(name)&id=eq.1",
         [{"id": 1, "planner_id": {"name": "Lumière"}}],
     ),
-    Case(
+    Call(
         "ambiguous",
         "GET /messages?select=id,suppliers(name)",
         {
@@ -500,22 +500,22 @@ EMBEDDING = [
         },
         status=300,
     ),
-    Case(
+    Call(
         "hint by constraint",
         "GET /messages?select=id,from:suppliers!messages_sender(name),to:suppliers!messages_recipient(name)&id=eq.1",
         [{"id": 1, "from": {"name": "Lumière"}, "to": {"name": "Grand Table"}}],
     ),
-    Case(
+    Call(
         "hint by column",
         "GET /messages?select=id,suppliers!sender_id(name)&id=eq.3",
         [{"id": 3, "suppliers": {"name": "The Encores"}}],
     ),
-    Case(
+    Call(
         "hint from the other side",
         "GET /suppliers?select=id,messages!messages_sender(id)&id=eq.1",
         [{"id": 1, "messages": [{"id": 1}]}],
     ),
-    Case(
+    Call(
         "no such relationship",
         "GET /venues?select=id,articles(id)",
         {
@@ -525,14 +525,14 @@ EMBEDDING = [
         },
         status=400,
     ),
-    Case(
+    Call(
         "a near name",
         "GET /venues?select=id,weding(id)",
         {"code": "PGRST200", "hint": "Perhaps you meant 'weddings' instead of 'weding'."},
         status=400,
     ),
-    Case("a wrong hint", "GET /messages?select=id,suppliers!nothing(id)", {"code": "PGRST200"}, status=400),
-    Case(
+    Call("a wrong hint", "GET /messages?select=id,suppliers!nothing(id)", {"code": "PGRST200"}, status=400),
+    Call(
         "inner",
         "GET /weddings?select=id,venues!inner(name)&order=id",
         [
@@ -541,76 +541,76 @@ EMBEDDING = [
             {"id": 3, "venues": {"name": "Lakehouse"}},
         ],
     ),
-    Case(
+    Call(
         "inner with a filter",
         "GET /weddings?select=id,venues!inner(name)&venues.city=eq.Bern",
         [{"id": 2, "venues": {"name": "Old Mill"}}],
     ),
-    Case(
+    Call(
         "left with a filter",
         "GET /weddings?select=id,venues(name)&venues.city=eq.Bern&order=id&limit=2",
         [{"id": 1, "venues": None}, {"id": 2, "venues": {"name": "Old Mill"}}],
     ),
-    Case(
+    Call(
         "inner to many",
         "GET /venues?select=id,weddings!inner(id)&weddings.paid=is.true",
         [{"id": 1, "weddings": [{"id": 1}]}],
     ),
-    Case(
+    Call(
         "inner through a junction",
         "GET /suppliers?select=id,weddings!wedding_suppliers!inner(id)&weddings.id=eq.2",
         [{"id": 3, "weddings": [{"id": 2}]}],
     ),
-    Case(
+    Call(
         "inner inside inner",
         "GET /venues?select=id,weddings!inner(guests!inner(id))&weddings.guests.first_name=eq.Rosa",
         [{"id": 1, "weddings": [{"guests": [{"id": 6}]}]}],
     ),
-    Case("empty embedding filters only", "GET /venues?select=id,weddings!inner()&weddings.id=eq.2", [{"id": 2}]),
-    Case("empty embedding", "GET /venues?select=id,weddings()&id=eq.1", [{"id": 1}]),
-    Case("only an empty embedding", "GET /venues?select=weddings()&limit=2", [{}, {}]),
-    Case(
+    Call("empty embedding filters only", "GET /venues?select=id,weddings!inner()&weddings.id=eq.2", [{"id": 2}]),
+    Call("empty embedding", "GET /venues?select=id,weddings()&id=eq.1", [{"id": 1}]),
+    Call("only an empty embedding", "GET /venues?select=weddings()&limit=2", [{}, {}]),
+    Call(
         "is null of an embedding",
         "GET /venues?select=id,weddings(id)&weddings=is.null",
         [{"id": 3, "weddings": []}],
     ),
-    Case(
+    Call(
         "not is null of an embedding",
         "GET /venues?select=id,weddings()&weddings=not.is.null&order=id",
         [{"id": 1}, {"id": 2}],
     ),
-    Case(
+    Call(
         "or across embeddings",
         "GET /weddings?select=id,venues(),sites()&venues.city=eq.Bern&or=(venues.not.is.null,sites.not.is.null)&order=id",
         [{"id": 1}, {"id": 2}, {"id": 3}],
     ),
-    Case(
+    Call(
         "filter inside",
         "GET /weddings?select=id,guests(id)&guests.coming=is.true&id=lt.3&order=id&guests.order=id",
         [{"id": 1, "guests": [{"id": 1}, {"id": 2}]}, {"id": 2, "guests": [{"id": 5}]}],
     ),
-    Case(
+    Call(
         "tree of filters inside",
         "GET /weddings?select=id,guests(id)&id=eq.1&guests.or=(id.eq.1,diet.eq.halal)&guests.order=id",
         [{"id": 1, "guests": [{"id": 1}, {"id": 3}]}],
     ),
-    Case(
+    Call(
         "negated tree inside",
         "GET /weddings?select=id,guests(id)&id=eq.1&guests.not.or=(id.eq.1,seat.is.null)",
         [{"id": 1, "guests": [{"id": 2}]}],
     ),
-    Case(
+    Call(
         "filter by the relation's name despite the alias",
         "GET /weddings?select=id,people:guests(id)&id=eq.1&guests.id=eq.2",
         [{"id": 1, "people": [{"id": 2}]}],
     ),
-    Case("filter of what is not embedded", "GET /weddings?guests.id=eq.2", {"code": "PGRST108"}, status=400),
-    Case(
+    Call("filter of what is not embedded", "GET /weddings?guests.id=eq.2", {"code": "PGRST108"}, status=400),
+    Call(
         "the same table twice",
         "GET /weddings?select=id,guests(id),vegans:guests(id)&id=eq.1&vegans.diet=eq.vegan&guests.limit=1&guests.order=id",
         [{"id": 1, "guests": [{"id": 1}], "vegans": [{"id": 1}]}],
     ),
-    Case(
+    Call(
         "nested too deeply",
         "GET /suppliers?select=" + "suppliers(" * 30 + "id" + ")" * 30,
         {"code": "PGRST100"},
@@ -619,12 +619,12 @@ EMBEDDING = [
 ]
 
 SPREADS = [
-    Case(
+    Call(
         "to one",
         "GET /weddings?select=id,...venues(venue:name,city)&id=in.(1,4)&order=id",
         [{"id": 1, "venue": "Lakehouse", "city": "Zürich"}, {"id": 4, "venue": None, "city": None}],
     ),
-    Case(
+    Call(
         "to one, all columns",
         "GET /sites?select=...weddings(*)&slug=eq.eva-flo",
         [
@@ -640,22 +640,22 @@ SPREADS = [
             }
         ],
     ),
-    Case(
+    Call(
         "to one with an embedding inside",
         "GET /guests?select=id,...weddings(couple,venues(name))&id=eq.6",
         [{"id": 6, "couple": EVA, "venues": {"name": "Lakehouse"}}],
     ),
-    Case(
+    Call(
         "spread inside a spread",
         "GET /guests?select=id,...weddings(...venues(name))&id=eq.6",
         [{"id": 6, "name": "Lakehouse"}],
     ),
-    Case(
+    Call(
         "inner",
         "GET /weddings?select=id,...venues!inner(name)&venues.city=eq.Bern",
         [{"id": 2, "name": "Old Mill"}],
     ),
-    Case(
+    Call(
         "to many",
         "GET /venues?select=name,...weddings(couple,id)&order=id&weddings.order=id",
         [
@@ -664,27 +664,27 @@ SPREADS = [
             {"name": "Barn", "couple": [], "id": []},
         ],
     ),
-    Case(
+    Call(
         "to many with a null",
         "GET /weddings?select=id,...guests(diet)&id=eq.2&guests.order=id.desc",
         [{"id": 2, "diet": ["vegan", "vegetarian"]}],
     ),
-    Case(
+    Call(
         "to many, ordered and limited",
         "GET /weddings?select=id,...guests(names:first_name)&id=eq.1&guests.order=id.desc&guests.limit=2",
         [{"id": 1, "names": ["Olga", "Noah"]}],
     ),
-    Case(
+    Call(
         "many to many",
         "GET /weddings?select=id,...suppliers!wedding_suppliers(name)&id=eq.1&suppliers.order=id",
         [{"id": 1, "name": ["Lumière", "Grand Table", "The Encores"]}],
     ),
-    Case(
+    Call(
         "to many inside to many",
         "GET /venues?select=id,...weddings(...guests(first_name))&id=eq.2&weddings.guests.order=id",
         [{"id": 2, "first_name": [["Paul", "Quinn"]]}],
     ),
-    Case(
+    Call(
         "the far table without the junction",
         "GET /weddings?select=id,wedding_suppliers(fee,...suppliers(name))&id=eq.2",
         [{"id": 2, "wedding_suppliers": [{"fee": 7000, "name": "Grand Table"}]}],
@@ -692,39 +692,39 @@ SPREADS = [
 ]
 
 AGGREGATES = [
-    Case("count of rows", "GET /guests?select=count()", [{"count": 6}]),
-    Case("count of a column", "GET /guests?select=diet.count()", [{"count": 5}]),
-    Case("count with alias and cast", "GET /guests?select=people:count()::text", [{"people": "6"}]),
-    Case(
+    Call("count of rows", "GET /guests?select=count()", [{"count": 6}]),
+    Call("count of a column", "GET /guests?select=diet.count()", [{"count": 5}]),
+    Call("count with alias and cast", "GET /guests?select=people:count()::text", [{"people": "6"}]),
+    Call(
         "sum, avg, min, max",
         "GET /payments?select=amount.sum(),lowest:amount.min(),highest:amount.max(),amount.avg()::int",
         [{"sum": 47000.25, "lowest": 5000, "highest": 25000, "avg": 11750}],
     ),
-    Case(
+    Call(
         "grouped",
         "GET /guests?select=wedding_id,count()&order=wedding_id",
         [{"wedding_id": 1, "count": 3}, {"wedding_id": 2, "count": 2}, {"wedding_id": 3, "count": 1}],
     ),
-    Case("filtered", "GET /guests?select=count()&coming=is.true", [{"count": 4}]),
-    Case("of nothing", "GET /empty_table?select=count(),id.max()", [{"count": 0, "max": None}]),
-    Case("of a path, cast before", "GET /weddings?select=details->cake->>tiers::int.sum()", [{"sum": 4}]),
-    Case(
+    Call("filtered", "GET /guests?select=count()&coming=is.true", [{"count": 4}]),
+    Call("of nothing", "GET /empty_table?select=count(),id.max()", [{"count": 0, "max": None}]),
+    Call("of a path, cast before", "GET /weddings?select=details->cake->>tiers::int.sum()", [{"sum": 4}]),
+    Call(
         "inside an embedding",
         "GET /weddings?select=id,payments(amount.sum())&id=in.(1,3)&order=id",
         [{"id": 1, "payments": [{"sum": 30000}]}, {"id": 3, "payments": [{"sum": None}]}],
     ),
-    Case(
+    Call(
         "grouped inside an embedding",
         "GET /weddings?select=id,guests(coming,count())&id=eq.1&guests.order=coming",
         [{"id": 1, "guests": [{"coming": False, "count": 1}, {"coming": True, "count": 2}]}],
     ),
-    Case(
+    Call(
         "grouped by an embedding",
         "GET /payments?select=amount.sum(),weddings(couple)&order=wedding_id",
         ...,
         status=400,
     ),
-    Case(
+    Call(
         "grouped by a column and an embedding",
         "GET /payments?select=wedding_id,amount.sum(),weddings(couple)&order=wedding_id",
         [
@@ -733,33 +733,33 @@ AGGREGATES = [
             {"wedding_id": 4, "sum": 9000, "weddings": {"couple": GIL}},
         ],
     ),
-    Case(
+    Call(
         "grouped by a spread",
         "GET /payments?select=amount.sum(),...weddings(couple)&order=weddings(couple)",
         ...,
         status=400,
     ),
-    Case(
+    Call(
         "of a spread",
         "GET /guests?select=...weddings(budget.max(),lowest:budget.min())",
         [{"max": 30000, "lowest": 18000.5}],
     ),
-    Case(
+    Call(
         "of a spread, grouped by its columns",
         "GET /guests?select=...weddings(couple,budget.max())&wedding_id=eq.2",
         [{"couple": CEM, "max": 18000.5}],
     ),
-    Case(
+    Call(
         "count in a spread",
         "GET /wedding_suppliers?select=supplier_id,...weddings(count())&supplier_id=eq.3",
         [{"supplier_id": 3, "count": 2}],
     ),
-    Case("in a spread of many", "GET /venues?select=id,...weddings(count())", {"code": "PGRST127"}, status=400),
+    Call("in a spread of many", "GET /venues?select=id,...weddings(count())", {"code": "PGRST127"}, status=400),
 ]
 
 ALL = [
-    (group, case)
-    for group, cases in {
+    (group, call)
+    for group, calls in {
         "columns": COLUMNS,
         "paths": JSON_PATHS,
         "functions of rows": FUNCTIONS_OF_ROWS,
@@ -771,10 +771,11 @@ ALL = [
         "spreads": SPREADS,
         "aggregates": AGGREGATES,
     }.items()
-    for case in cases
+    for call in calls
 ]
 
 
-@pytest.mark.parametrize(("group", "case"), ALL, ids=[f"{group}: {case.name}" for group, case in ALL])
-async def test_reading(group: str, case: Case, api: Api) -> None:
-    await check(api, case)
+@pytest.mark.parametrize(("group", "call"), ALL, ids=[f"{group}: {call.name}" for group, call in ALL])
+@pytest.mark.asyncio(loop_scope="session")
+async def test_reading(group: str, call: Call, season_gate: Gate) -> None:
+    await season_gate.check(call)
