@@ -143,6 +143,20 @@ async def test_what_cannot_be_loaded_leaves_the_old_one(database: ConnectionTarg
         await source.close()
 
 
+async def test_a_view_that_a_migration_holds_keeps_nobody_waiting(database: ConnectionTarget) -> None:
+    await tell(database, "create view api.names as select id from api.guests")
+    source = CatalogueSource(database, ["api"], poll=timedelta(milliseconds=50))
+    async with _running(source):
+        seen = await _loaded(source)
+        async with await database.connect(autocommit=False) as migration:
+            await migration.execute("alter view api.names set (security_barrier)")
+            await tell(database, "create table api.songs (id int primary key)")
+            async with asyncio.timeout(20):
+                assert not await source.refresh_if_changed(seen)
+            assert source.current is seen
+        await eventually(lambda: "songs" in _names(source.current), what="the table, once the lock is gone")
+
+
 async def test_it_outlives_a_restart_of_the_server(own_cluster: Server) -> None:
     async with fresh_database(own_cluster) as target:
         await tell(target, "create schema api")

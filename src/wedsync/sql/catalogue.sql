@@ -10,7 +10,9 @@
 begin isolation level repeatable read read only;
 
 -- name: prepare
+-- Whether a view can be written to is the one question that locks what it is asked about.
 select set_config('search_path', '', true), set_config('statement_timeout', %(statement_timeout)s, true),
+       set_config('lock_timeout', %(lock_timeout)s, true),
        set_config('work_mem', '64MB', true), set_config('jit', 'off', true);
 
 -- name: server

@@ -39,6 +39,8 @@ class _Schema(NamedTuple):
 
 _LONGEST = timedelta(seconds=60)
 """For one statement: a catalogue of a hundred thousand tables takes some seconds."""
+_LOCK = timedelta(seconds=1)
+"""For a view that a migration holds: rather the old catalogue, and another try, than requests that wait for it."""
 
 
 async def load_catalogue(
@@ -76,8 +78,9 @@ async def read_fingerprint(
 
 
 async def _prepare(connection: AsyncConnection[TupleRow]) -> None:
-    timeout_ms = round(_LONGEST.total_seconds() * 1000)
-    await connection.execute(_sql("prepare"), {"statement_timeout": str(timeout_ms)})
+    limits = {"statement_timeout": _LONGEST, "lock_timeout": _LOCK}
+    in_ms = {name: str(round(limit.total_seconds() * 1000)) for name, limit in limits.items()}
+    await connection.execute(_sql("prepare"), in_ms)
 
 
 async def _all_there(connection: AsyncConnection[TupleRow], parameters: Parameters) -> None:
