@@ -37,10 +37,18 @@ DEFINERS = {
     "app.accept_invitation(text)",
     "app.guests_as_of(uuid,timestamp with time zone)",
     "app.couple_history(uuid,timestamp with time zone)",
+    "app.begin_request(text,bytea)",
+    "app.end_request(text,bytea)",
 }
 """Functions that run as their owner and that a signed-in caller may call: each was read for what it gives."""
 
-ASKED_FOR_SOMETHING = {"app.accept_invitation", "app.guests_as_of", "app.couple_history"}
+ASKED_FOR_SOMETHING = {
+    "app.accept_invitation",
+    "app.guests_as_of",
+    "app.couple_history",
+    "app.begin_request",  # test_requests.py
+    "app.end_request",
+}
 
 
 async def run(session: AsyncConnection, *statements: str) -> None:

@@ -1,7 +1,7 @@
 """Put the gateway's HTTP side together: for a home, and for any PostgreSQL without one."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
@@ -13,6 +13,7 @@ from wedsync.api.callers import ApiKeys, Callers, KeyFile, KeySet, TokenRules, T
 from wedsync.api.front import Closed, CrossOrigin, Forwarded, Front, Meter, Mount, Vitals
 from wedsync.api.limits import ConcurrencyLimit, RateLimit
 from wedsync.api.rest import RestApp, RestSettings
+from wedsync.api.webhooks import WebhookApp
 from wedsync.app.gateway_login import read_login_facts, refuse_unfit, warnings_about
 from wedsync.clock import Clock, SystemClock
 from wedsync.config import GatewayConfig
@@ -25,6 +26,7 @@ from wedsync.web import serve
 
 _FIRST_PAUSE = timedelta(milliseconds=250)
 _LONGEST_PAUSE = timedelta(seconds=5)
+_LARGEST_WEBHOOK = 1_000_000
 _KEYS_EVERY = timedelta(seconds=10)
 
 
@@ -66,6 +68,8 @@ class Served:
     max_connections: int = 100
     api_keys: bool = False
     """Whether the database has keys of organizations: a schema of ours."""
+    webhook_secrets: Callable[[str], Sequence[str]] | None = None
+    """Of a payment provider; `None`: its messages are not taken."""
     gives_up: bool = False
     """Whether a login that does not fit ends the process, instead of being tried again."""
     clock: Clock = field(default_factory=SystemClock)
@@ -107,8 +111,12 @@ class DataGateway:
         settings = self._served.settings
         app = RestApp(self.pool, self.catalogues, self.callers, _rest_settings(settings))
         rest = Mount(app=self._once_open(app), identifies=True, body_bytes=settings.largest_body)
+        mounted = {"/rest/v1": rest, **(mounts or {})}
+        if self._served.webhook_secrets is not None:
+            webhooks = WebhookApp(self.pool.run, self._served.webhook_secrets)
+            mounted["/webhooks/v1"] = Mount(app=webhooks, body_bytes=_LARGEST_WEBHOOK)
         return Front(
-            {"/rest/v1": rest, **(mounts or {})},
+            mounted,
             elsewhere=elsewhere,
             callers=self.callers,
             meter=self.meter,

@@ -49,6 +49,12 @@ def read_keys(platform: Platform) -> Keys:
     )
 
 
+def webhook_secrets(secrets: Secrets, provider: str) -> list[str]:
+    """What a payment provider signs with: the lines of `secrets/webhook_<provider>`; none where there is none."""
+    name = f"webhook_{provider}"
+    return secrets.read(name).split() if secrets.path(name).exists() else []
+
+
 def new_sign_in_link(platform: Platform) -> str:
     """An address that signs its reader in to the console, once, within fifteen minutes."""
     from wedsync.web import create_sign_in_link  # noqa: PLC0415 - as above: the web framework

@@ -11,6 +11,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import ClassVar
 
+from wedsync.app.keys import webhook_secrets
 from wedsync.app.opening import setup_lock
 from wedsync.app.platform import Platform
 from wedsync.app.queued_change import QueuedChange
@@ -75,6 +76,7 @@ async def run_gateway(platform: Platform) -> None:
                 roles=frozenset({settings.anon_role, "authenticated", "service_role"}),
                 max_connections=platform.config.database.pool.max_size,
                 api_keys=True,
+                webhook_secrets=lambda provider: webhook_secrets(platform.secrets, provider),
                 clock=platform.clock,
             )
         )
