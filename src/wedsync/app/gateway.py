@@ -1,7 +1,8 @@
 """Put the gateway's HTTP side together: for a home, and for any PostgreSQL without one."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
@@ -11,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wedsync.api.callers import ApiKeys, Callers, KeyFile, KeySet, TokenRules, Tokens
 from wedsync.api.front import Closed, CrossOrigin, Forwarded, Front, Meter, Mount, Vitals
-from wedsync.api.limits import ConcurrencyLimit, RateLimit
+from wedsync.api.limits import ConcurrencyLimit, OnceOnly, RateLimit
 from wedsync.api.rest import RestApp, RestSettings
 from wedsync.api.webhooks import WebhookApp
 from wedsync.app.gateway_login import read_login_facts, refuse_unfit, warnings_about
@@ -109,7 +110,7 @@ class DataGateway:
     def front(self, *, elsewhere: ASGIApp, mounts: Mapping[str, Mount] | None = None) -> ASGIApp:
         """The whole application; `mounts` are further ones beside the data API."""
         settings = self._served.settings
-        app = RestApp(self.pool, self.catalogues, self.callers, _rest_settings(settings))
+        app = RestApp(self.pool, self.catalogues, self.callers, _rest_settings(settings), once=OnceOnly(self.pool))
         rest = Mount(app=self._once_open(app), identifies=True, body_bytes=settings.largest_body)
         mounted = {"/rest/v1": rest, **(mounts or {})}
         if self._served.webhook_secrets is not None:
@@ -137,11 +138,20 @@ class DataGateway:
 
         return answer
 
-    async def run(self) -> None:
-        """Open the database as soon as it lets us in, and keep what is read from files new; until cancelled.
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[None]:
+        """Serve within the `async with`: the database is opened as soon as it lets us in, and closed last.
 
-        Raises `GatewayRefused` and `SignInRefused` where the login does not fit and nobody would mend it.
+        Ends the body with `GatewayRefused` or `SignInRefused` where the login does not fit and nobody mends it.
         """
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(self._keep(), name="data gateway")
+            try:
+                yield
+            finally:
+                keeping.cancel()
+
+    async def _keep(self) -> None:
         await self._open()
         try:
             async with asyncio.TaskGroup() as group:
@@ -216,6 +226,5 @@ async def serve_any(served: Served, *, on_listening: Callable[[], None]) -> None
     gateway = DataGateway(served)
     settings = served.settings
     app = gateway.front(elsewhere=Vitals(gateway.why_not_ready))
-    async with asyncio.TaskGroup() as group:
-        group.create_task(serve(app, settings.host, settings.port, on_listening=on_listening), name="http")
-        group.create_task(gateway.run(), name="data gateway")
+    async with gateway.serving():
+        await serve(app, settings.host, settings.port, on_listening=on_listening)

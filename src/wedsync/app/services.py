@@ -32,7 +32,7 @@ _POLL_S = 0.05
 async def run_keeper(platform: Platform) -> None:
     """Backups by schedule, the heartbeat, queued maintenance, until cancelled; one keeper a home."""
     with service_lock(platform, "keeper"):
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group, data.serving():
             if platform.takes_backups:
                 platform.pgbackrest.write_config()
                 group.create_task(platform.backup_mirror().run(), name="mirror")
@@ -89,14 +89,18 @@ async def run_gateway(platform: Platform) -> None:
             hosts=settings.hosts.split(),
         )
         mounts: dict[str, Mount] = {}
+        behind: list[asyncio.Task[None]] = []
         async with asyncio.TaskGroup() as group:
             if platform.config.auth.enabled:
                 sign_in = home_sign_in(platform, data.pool, signing)
                 mounts["/auth/v1"] = Mount(app=sign_in.app)
-                group.create_task(sign_in.delivery.run(), name="letters")
+                behind.append(group.create_task(sign_in.delivery.run(), name="letters"))
             front = data.front(elsewhere=console, mounts=mounts)
-            group.create_task(serve(front, settings.host, settings.port), name="http")
-            group.create_task(data.run(), name="data gateway")
+            try:
+                await serve(front, settings.host, settings.port)
+            finally:
+                for task in behind:
+                    task.cancel()
 
 
 async def run_supervisor(platform: Platform) -> None:

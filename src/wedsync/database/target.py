@@ -113,7 +113,7 @@ class ConnectionTarget:
     def parameters(self) -> dict[str, str]:
         """libpq's parameters, the password included."""
         if self.as_given is not None:
-            return {"application_name": self.application_name, **self.as_given}
+            return {"application_name": self.application_name, **self.as_given, **self.further}
         given = {
             **self.further,
             "host": self.host,

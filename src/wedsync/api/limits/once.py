@@ -24,7 +24,7 @@ class Transaction(Protocol):
 class Lender(Protocol):
     """The pool, as far as it is needed here."""
 
-    def lend(self) -> AbstractAsyncContextManager[Transaction]: ...
+    def lend(self, purpose: str) -> AbstractAsyncContextManager[Transaction]: ...
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -61,7 +61,7 @@ class OnceOnly:
         asking again with the same key is safe.
         """
         name = b"\\x" + digest.hex().encode()
-        async with self._pool.lend() as transaction:
+        async with self._pool.lend("Idempotency-Key") as transaction:
             begin = replace(work, statements=(Statement(_BEGIN, (key, name)),), read_only=False)
             (begun,) = await transaction.run(begin)
             kept = begun.rows[0][0]

@@ -7,11 +7,14 @@ from starlette.types import Receive, Scope, Send
 
 from wedsync import errors
 from wedsync.api.callers import Caller, Callers, TokenProblem
+from wedsync.api.limits import LONGEST_KEY_BYTES, OnceOnly, digest_of
 from wedsync.api.rest.answer import Answer, answer_of
 from wedsync.api.rest.errors import (
     MAY_BE_STALE,
     RestError,
     body_malformed,
+    key_malformed,
+    key_not_kept,
     refused,
     token_refused,
     unserved,
@@ -31,6 +34,7 @@ from wedsync.database.catalogue import Catalogue
 from wedsync.database.pipeline import Result, Statement, StatementFailed, Work
 
 _UNKNOWN_NAME = MAY_BE_STALE | {"PGRST200", "PGRST202", "PGRST204", "PGRST205"}
+_NO_FUNCTION = "42883"
 _CONSTRAINTS_NOW = Statement(b"set constraints all immediate")
 
 
@@ -56,9 +60,17 @@ class RestApp:
     """
 
     def __init__(
-        self, pool: Runner, catalogues: Catalogues, callers: Callers, settings: RestSettings | None = None
+        self,
+        pool: Runner,
+        catalogues: Catalogues,
+        callers: Callers,
+        settings: RestSettings | None = None,
+        *,
+        once: OnceOnly | None = None,
     ) -> None:
+        """`once` does writes that name themselves; without it an `Idempotency-Key` is refused."""
         self._pool = pool
+        self._once = once
         self._catalogues = catalogues
         self._callers = callers
         self._settings = settings or RestSettings()
@@ -113,7 +125,10 @@ class RestApp:
         request.prepared = prepared
         if prepared.plan is None:
             return answer_of(prepared, [], request.shape, request.query)
-        results = await self._pool.run(self._work(request, prepared, prepared.plan, catalogue))
+        work = self._work(request, prepared, prepared.plan, catalogue)
+        if request.key is not None and not work.read_only and not work.undo:
+            return await self._answer_once(request, prepared, work, request.key)
+        results = await self._pool.run(work)
         return answer_of(prepared, results, request.shape, request.query)
 
     async def _describe(self, request: "_Request", catalogue: Catalogue) -> Answer:
@@ -130,6 +145,27 @@ class RestApp:
         visible = Visible.read(await self._pool.run(question))
         address = address_of(request.scope)
         return Answer(200, headers, self._descriptions.of(catalogue, profile.schema, visible, address))
+
+    async def _answer_once(self, request: "_Request", prepared: Prepared, work: Work, key: bytes) -> Answer:
+        """The answer to a write that names itself: of this time, or of the first."""
+        if self._once is None:
+            raise key_not_kept()
+        if not 0 < len(key) <= LONGEST_KEY_BYTES or not key.isascii() or not key.decode().isprintable():
+            raise key_malformed()
+        headers = request.headers
+        profile = (headers.content_profile or "").encode()
+        relevant = (headers.content_type, headers.accept, headers.prefer, profile)
+        digest = digest_of(request.method, request.path, request.query, request.body, relevant)
+        try:
+            done = await self._once.run(work, key=key, digest=digest)
+        except StatementFailed as failure:
+            if failure.sqlstate == _NO_FUNCTION and "begin_request" in failure.said.message:
+                raise key_not_kept() from failure
+            raise
+        answer = answer_of(prepared, done.results, request.shape, request.query)
+        if done.is_repeat:
+            answer.headers.append((b"idempotency-replayed", b"true"))
+        return answer
 
     def _prepared(self, request: "_Request", catalogue: Catalogue) -> Prepared:
         """The plan for requests like this one: known, or made now."""
@@ -185,7 +221,7 @@ class RestApp:
             role=caller.role,
             settings=tuple(settings),
             statements=tuple(statements),
-            read_only=plan.read_only,
+            read_only=plan.read_only or not caller.may_write,
             statement_timeout_ms=timeout,
             undo=prepared.undo,
         )
@@ -209,6 +245,7 @@ class _Request:
         "forwarded_for",
         "headers",
         "id",
+        "key",
         "method",
         "path",
         "prepared",
@@ -228,6 +265,7 @@ class _Request:
         self.headers: Headers = read_headers(tuple(scope["headers"]))
         self.id: bytes = scope.get("request_id", b"")
         self.forwarded_for: bytes = scope.get("forwarded_for", b"")
+        self.key: bytes | None = scope.get("headers_by_name", {}).get(b"idempotency-key")
         self.body = b""
         self.content: Content | None = None
         self.target: Target = target_of(self.method, self.path)

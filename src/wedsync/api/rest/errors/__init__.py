@@ -1,6 +1,7 @@
 """Errors of the data API: PostgREST's codes, words and statuses, in its own four fields."""
 
 from wedsync.api.rest.errors.database import MAY_BE_STALE, Refusal, refused
+from wedsync.api.rest.errors.once import key_malformed, key_not_kept
 from wedsync.api.rest.errors.problem import Problem, RestError
 from wedsync.api.rest.errors.request import (
     aggregates_not_allowed,
@@ -51,6 +52,8 @@ __all__ = [
     "embedded_filter_unacceptable",
     "function_ambiguous",
     "function_not_found",
+    "key_malformed",
+    "key_not_kept",
     "limit_negative",
     "max_affected_exceeded",
     "max_affected_needs_set",
