@@ -32,7 +32,7 @@ _POLL_S = 0.05
 async def run_keeper(platform: Platform) -> None:
     """Backups by schedule, the heartbeat, queued maintenance, until cancelled; one keeper a home."""
     with service_lock(platform, "keeper"):
-        async with asyncio.TaskGroup() as group, data.serving():
+        async with asyncio.TaskGroup() as group:
             if platform.takes_backups:
                 platform.pgbackrest.write_config()
                 group.create_task(platform.backup_mirror().run(), name="mirror")
@@ -90,7 +90,7 @@ async def run_gateway(platform: Platform) -> None:
         )
         mounts: dict[str, Mount] = {}
         behind: list[asyncio.Task[None]] = []
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group, data.serving():
             if platform.config.auth.enabled:
                 sign_in = home_sign_in(platform, data.pool, signing)
                 mounts["/auth/v1"] = Mount(app=sign_in.app)
