@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from ground import SECRET, Ground, seconds
-from jobs import COLUMNS, GRAPHQL, PAGE, PLAIN, REST, Dialect, Job, Request, requests
+from ground import SECRET, Ground, seconds, token
+from jobs import COLUMNS, GRAPHQL, NOTE, PAGE, PLAIN, REST, Dialect, Job, Request, requests
 
 HERE = Path(__file__).resolve().parent
 OURS, BASELINE, FLOOR = "wedsync", "fastify + pg", "pgbench, pipelined"
@@ -196,16 +196,36 @@ def find_node() -> Path:
     return Path(node)
 
 
-_ENTER = "select set_config('role', 'authenticated', true), set_config('request.jwt.claims', '{claims}', true);"
+_SETTINGS = {
+    "role": "authenticated",
+    "statement_timeout": "30000",
+    "search_path": '"public"',
+    "request.jwt.claims": "{claims}",
+    "request.method": "GET",
+    "request.path": "/notes",
+    "request.headers": '{{"host": "127.0.0.1", "authorization": "Bearer {token}"}}',
+    "request.cookies": "{{}}",
+    "request.id": "80460dc0180b-1",
+    "request.forwarded_for": "127.0.0.1",
+}
+"""What the gateway sets for each transaction."""
+_TOLD = (
+    "count(*), null::bigint, nullif(current_setting('response.headers', true), ''),"
+    " nullif(current_setting('response.status', true), '')"
+)
+"""What it asks for besides the body."""
 _SQL = {
     Job.LIST: (
-        "select coalesce(json_agg(n), '[]')::text"
+        f"select coalesce(json_agg(n), '[]'), {_TOLD}"
         f" from (select {COLUMNS} from notes order by id desc limit {PAGE}) n;"
     ),
-    Job.ONE: f"select row_to_json(n)::text from (select {COLUMNS} from notes where id = :id) n;",
+    Job.ONE: (
+        f"select coalesce(json_agg(n)->0, 'null'), {_TOLD} from (select {COLUMNS} from notes where id = :id) n;"
+    ),
     Job.INSERT: (
-        "with n as (insert into notes (title, body) values ('A note', 'What somebody wrote down about the day, and"
-        f" a little more') returning {COLUMNS}) select row_to_json(n)::text from n;"
+        "with n as (insert into notes (title, body) select title, body from json_to_record('"
+        f"{json.dumps(NOTE)}') as one (title text, body text) returning {COLUMNS})"
+        f" select coalesce(json_agg(n)->0, 'null'), {_TOLD} from n;"
     ),
 }
 
@@ -213,7 +233,11 @@ _SQL = {
 def pgbench_script(job: Job, *, caller: int, claims: Mapping[str, object]) -> str:
     """One transaction of one caller: settings and statement in one round trip."""
     # json.dumps puts a space behind each colon: `:1795` would be a variable of pgbench
-    enter = _ENTER.format(claims=json.dumps(dict(claims)))
+    given = {"claims": json.dumps(dict(claims)), "token": token(caller)}
+    settings = [(name, value.format(**given)) for name, value in _SETTINGS.items()]
+    if job is not Job.INSERT:
+        settings.insert(0, ("transaction_read_only", "on"))
+    enter = "select " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings) + ";"
     row = f"\\set n random(1, 999)\n\\set id 100 * :n + {caller}\n" if job is Job.ONE else ""
     return f"{row}\\startpipeline\n{enter}\n{_SQL[job]}\n\\endpipeline\n"
 

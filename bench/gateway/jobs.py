@@ -11,7 +11,7 @@ from ground import CALLERS, ROWS_OF_EACH, token
 
 COLUMNS = "id,title,body,done,created_at"
 PAGE = 20
-_NOTE = {"title": "A note", "body": "What somebody wrote down about the day, and a little more"}
+NOTE = {"title": "A note", "body": "What somebody wrote down about the day, and a little more"}
 _OBJECT = "application/vnd.pgrst.object+json"
 
 
@@ -79,7 +79,7 @@ def _rest(prefix: str) -> Ask:
                 return Request(
                     method="POST",
                     path=f"{prefix}?select={COLUMNS}",
-                    body=_NOTE,
+                    body=NOTE,
                     headers={"Accept": _OBJECT, "Prefer": "return=representation"},
                 )
 
@@ -93,7 +93,7 @@ def _plain(job: Job, row: int) -> Request:
         case Job.ONE:
             return Request(method="GET", path=f"/notes/{row}")
         case Job.INSERT:
-            return Request(method="POST", path="/notes", body=_NOTE)
+            return Request(method="POST", path="/notes", body=NOTE)
 
 
 _FIELDS = "rowId title body done createdAt"
@@ -112,7 +112,7 @@ def _graphql(job: Job, row: int) -> Request:
         case Job.INSERT:
             made = f"notes: createNote(input: {{note: $n}}) {{ note {{ {_FIELDS} }} }}"
             query = f"mutation I($n: NoteInput!) {{ {made} }}"
-            variables = {"n": _NOTE}
+            variables = {"n": NOTE}
     return Request(method="POST", path="/graphql", body={"query": query, "variables": variables})
 
 

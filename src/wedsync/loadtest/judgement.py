@@ -79,7 +79,7 @@ def _of_pool(profile: Profile, pool: Sequence[PoolUse]) -> Iterator[Check]:
     yield Check(
         name="connections of the pool in use",
         ok=most is not None and most < limit,
-        seen="not known: /api/database/health did not answer" if most is None else f"{most:.0%}",
+        seen="not known: /api/database/health does not tell" if most is None else f"{most:.0%}",
         wanted=f"below {limit:.0%}",
     )
 
