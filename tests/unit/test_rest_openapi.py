@@ -1,5 +1,6 @@
 """The description of a schema: PostgREST's OpenAPI 2.0 document."""
 
+import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -118,7 +119,7 @@ def _catalogue() -> Catalogue:
 def _document(visible: Visible | None = None) -> Mapping[str, object]:
     catalogue = _catalogue()
     shown = visible or Visible.all_of(catalogue, "api")
-    return msgspec.json.decode(Descriptions().of(catalogue, "api", shown, HERE))
+    return msgspec.json.decode(asyncio.run(Descriptions().of(catalogue, "api", shown, HERE)))
 
 
 def _at(document: object, *path: str) -> object:
@@ -236,11 +237,13 @@ def test_nothing_is_shown_that_the_caller_may_not_use() -> None:
     assert set(definitions) == {"weddings"}
 
 
-def test_what_is_kept_of_a_document_does_not_hang_on_its_address() -> None:
+async def test_what_is_kept_of_a_document_does_not_hang_on_its_address() -> None:
     catalogue, descriptions = _catalogue(), Descriptions()
     everything = Visible.all_of(catalogue, "api")
-    first = descriptions.of(catalogue, "api", everything, HERE)
-    assert descriptions.of(catalogue, "api", everything, HERE) == first
-    assert descriptions.of(catalogue, "api", Visible(frozenset(), frozenset()), HERE) != first
-    elsewhere = msgspec.json.decode(descriptions.of(catalogue, "api", everything, Address("http", "b:1", "/")))
+    first = await descriptions.of(catalogue, "api", everything, HERE)
+    assert await descriptions.of(catalogue, "api", everything, HERE) == first
+    assert await descriptions.of(catalogue, "api", Visible(frozenset(), frozenset()), HERE) != first
+    elsewhere = msgspec.json.decode(
+        await descriptions.of(catalogue, "api", everything, Address("http", "b:1", "/"))
+    )
     assert (elsewhere["host"], elsewhere["definitions"]) == ("b:1", msgspec.json.decode(first)["definitions"])

@@ -66,7 +66,7 @@ facts (oid, part, xmin) as (
                         'pg_catalog.pg_namespace'::regclass)
        and objoid >= 16384
 )
-select count(*) || ':' || coalesce(sum(hashint8extended(oid::bigint << 16 | part, xmin::text::bigint)), 0) as fingerprint
+select count(*) || ':' || coalesce(bit_xor(hashint8extended(oid::bigint << 16 | part, xmin::text::bigint)), 0) as fingerprint
   from facts;
 
 -- name: schemas

@@ -144,7 +144,7 @@ class RestApp:
         )
         visible = Visible.read(await self._pool.run(question))
         address = address_of(request.scope)
-        return Answer(200, headers, self._descriptions.of(catalogue, profile.schema, visible, address))
+        return Answer(200, headers, await self._descriptions.of(catalogue, profile.schema, visible, address))
 
     async def _answer_once(self, request: "_Request", prepared: Prepared, work: Work, key: bytes) -> Answer:
         """The answer to a write that names itself: of this time, or of the first."""

@@ -34,8 +34,8 @@ _FIRST_PAUSE = timedelta(seconds=1)
 _LONGEST_PAUSE = timedelta(seconds=30)
 _BREATH = 5
 """After a question that found nothing new, so many times its duration until the next: names that do not exist keep
-the database busy for a sixth of the time at most."""
-_LONGEST_BREATH_S = 1.0
+the database busy for a sixth of the time, and a request waiting for half a second at most."""
+_LONGEST_BREATH_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

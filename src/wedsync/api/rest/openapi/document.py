@@ -1,5 +1,6 @@
 """The description of a schema, as PostgREST gives it: an OpenAPI 2.0 document."""
 
+import asyncio
 from dataclasses import dataclass
 
 import msgspec
@@ -58,8 +59,8 @@ class Address:
 class Descriptions:
     """Documents by schema and by what is visible, as long as the catalogue is the same.
 
-    A document of a thousand tables takes half a second to write; callers of one role all get the same, from
-    wherever they come.
+    A document of a thousand tables takes a second to write: it is done once, beside the requests, for all who see
+    the same, from wherever they come.
     """
 
     _MOST = 16
@@ -67,15 +68,22 @@ class Descriptions:
     def __init__(self) -> None:
         self._catalogue: Catalogue | None = None
         self._documents: dict[tuple[str, Visible], bytes] = {}
+        self._one_at_a_time = asyncio.Lock()
 
-    def of(self, catalogue: Catalogue, schema: str, visible: Visible, address: Address) -> bytes:
+    async def of(self, catalogue: Catalogue, schema: str, visible: Visible, address: Address) -> bytes:
         """The document as JSON."""
-        if self._catalogue is not catalogue or len(self._documents) >= self._MOST:
-            self._catalogue, self._documents = catalogue, {}
         key = schema, visible
-        if key not in self._documents:
-            self._documents[key] = msgspec.json.encode(describe(catalogue, schema, visible))
-        return msgspec.json.encode(address.in_document())[:-1] + b"," + self._documents[key][1:]
+        async with self._one_at_a_time:
+            if self._catalogue is not catalogue or len(self._documents) >= self._MOST:
+                self._catalogue, self._documents = catalogue, {}
+            if key not in self._documents:
+                self._documents[key] = await asyncio.to_thread(_written, catalogue, schema, visible)
+            document = self._documents[key]
+        return msgspec.json.encode(address.in_document())[:-1] + b"," + document[1:]
+
+
+def _written(catalogue: Catalogue, schema: str, visible: Visible) -> bytes:
+    return msgspec.json.encode(describe(catalogue, schema, visible))
 
 
 def describe(catalogue: Catalogue, schema: str, visible: Visible) -> Schema:
