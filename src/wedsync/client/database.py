@@ -1,6 +1,5 @@
 """One database of one process: its connections, and how it is."""
 
-import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -89,7 +88,7 @@ async def connect(
     nothing is said. Raises `CannotConnect` where the database is not there.
     """
     chosen = settings or ClientSettings()
-    target = find_target(dsn, home, os.environ, application_name=chosen.application_name)
+    target = find_target(dsn, home, application_name=chosen.application_name)
     pool = Pool(target, chosen, on_held=on_held)
     await pool.open()
     try:

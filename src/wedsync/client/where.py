@@ -1,6 +1,5 @@
 """Which database: a DSN, or a home of the platform on this machine."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +12,18 @@ ROLE = "wedsync_gateway"
 _EVERYWHERE = {"", "*", "0.0.0.0", "::", "127.0.0.1"}  # noqa: S104 - compared
 
 
-def find_target(
-    dsn: str | None, home: Path | str | None, environment: Mapping[str, str], *, application_name: str
-) -> ConnectionTarget:
-    """The database that is named by one of the two. Raises `UsageProblem`, `ConfigProblem`, `SecretProblem`."""
+def find_target(dsn: str | None, home: Path | str | None, *, application_name: str) -> ConnectionTarget:
+    """The database that is named by one of the two; a home is what its file says, whatever our environment.
+
+    Raises `UsageProblem`, `ConfigProblem`, `SecretProblem`.
+    """
     if (dsn is None) == (home is None):
         raise UsageProblem("say which database", hint="connect(DSN), or connect(home=DIRECTORY)")
     if dsn is not None:
         return _named(ConnectionTarget.from_dsn(dsn), application_name)
     assert home is not None  # noqa: S101 - see above
     place = Home(Path(home))
-    config = load_config(place, environment).config
+    config = load_config(place, {}).config
     if config.profile is not Profile.LOCAL:
         raise UsageProblem(
             "the home looks after somebody else's PostgreSQL", hint="connect to that one by its DSN"

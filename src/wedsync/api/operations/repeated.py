@@ -39,7 +39,7 @@ class RepeatedCalls:
         Raises `KeyReused`, `Busy` while the first one is under way, and `OutcomeUnknown` after one that was broken
         off.
         """
-        if not 0 < len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
+        if not key.strip() or len(key) > _LONGEST_KEY or not key.isascii() or not key.isprintable():
             raise UsageProblem(
                 f"Idempotency-Key has 1 to {_LONGEST_KEY} printable ASCII characters", hint="send a UUID"
             )
