@@ -82,7 +82,11 @@ def test_what_changes_the_plan_is_part_of_the_shape() -> None:
             b"limit=1",
             b"limit=2",
             b"or=(a.eq.1)",
-            b"or=(a.eq.2)",
+            b"or=(b.eq.1)",
+            b"or=(a.eq.{1})",
+            b"or=(a.eq.{2})",
+            b"or=(a.in.(1))",
+            b"or=(a.in.(2))",
             b"select=a",
             b"select=b",
             b"order=a",
@@ -122,6 +126,48 @@ def test_a_range_of_nothing_is_refused(query: bytes, header: str | None) -> None
     with pytest.raises(RestError) as refused:
         shape_of(query, header_range=header)
     assert (refused.value.problem.status, refused.value.problem.code) == (416, "PGRST103")
+
+
+@pytest.mark.parametrize(
+    ("query", "key", "values"),
+    [
+        ("or=(a.eq.1,b.not.like.x*)", "or=(a.eq.\0,b.not.like.\0)", ("1", "x*")),
+        ("or=%28a.eq.1%2Cand%28b->c.gt.2%2Cd.is.null%29%29", "or=(a.eq.\0,and(b->c.gt.\0,d.is.null))", ("1", "2")),
+        ("or=(a.eq.x%26y%2Bz%25)&b=eq.2", "or=(a.eq.\0)&b=eq.\0", ("x&y+z%", "2")),
+        ("or=(a.fts.x%26y,b.eq.1)", "or=(a.fts.x%26y,b.eq.\0)", ("1",)),
+        ('or=(a.eq."1,b.eq.2",c.eq.3)', 'or=(a.eq."1,b.eq.2",c.eq.3)', ()),
+        ("or=(a.cs.{1,b.eq.2,3},c.eq.3)", "or=(a.cs.{1,b.eq.2,3},c.eq.3)", ()),
+        ("or=(a.in.(1,b.eq.2,3),c.eq.3)", "or=(a.in.(1,b.eq.2,3),c.eq.3)", ()),
+        ("r.or=(a.eq.,b.neq.2)", "r.or=(a.eq.\0,b.neq.\0)", ("", "2")),
+    ],
+)
+def test_values_of_simple_trees_are_taken_out(query: str, key: str, values: tuple[str, ...]) -> None:
+    shape = shape_of(query.encode())
+    assert (shape.key, shape.values) == (key, values)
+
+
+@given(
+    st.lists(
+        st.tuples(NAMES, st.sampled_from(["eq", "not.gte", "like", "is", "fts", "cs", "in"]), TEXT),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_tree_is_the_same_with_its_values_taken_out(filters: list[tuple[str, str, str]]) -> None:
+    def condition(name: str, operator: str, value: str) -> str:
+        if operator == "is":
+            return f"{name}.is.null"
+        bare = "".join(character for character in value if character not in ',(){}"\\')
+        return f"{name}.in.({bare})" if operator == "in" else f"{name}.{operator}.{bare}"
+
+    text = ",".join(condition(*one) for one in filters)
+    query, values = read(f"or=({quote_plus(text)})")
+    (tree,) = query.levels[0].where  # type: ignore[attr-defined]
+    found = [values[part.value.number] if isinstance(part.value, Given) else part.value for part in tree.parts]
+    assert [
+        f"{part.field.name}.{'not.' if part.negated else ''}{part.operator}.{value}"
+        for part, value in zip(tree.parts, found, strict=True)
+    ] == [condition(*one) for one in filters]
 
 
 def test_select_with_everything() -> None:

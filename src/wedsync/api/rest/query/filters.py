@@ -18,9 +18,11 @@ _LIST = re.compile(
 _QUOTED_VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"(?=[,)]|$)', re.DOTALL)
 _ARRAY = re.compile(r"\{[^{}]*\}")
 _PLAIN = re.compile(r"[^,)]*")
+ReadValue = Callable[[Scanner, str], Value]
+"""Reads the value of a filter; it is told the operator."""
 
 
-def operation(scanner: Scanner, column: Field, value: Callable[[Scanner, str], Value]) -> Filter:
+def operation(scanner: Scanner, column: Field, value: ReadValue) -> Filter:
     """`not.eq(any).value`, whose value is read by `value`, which is told the operator."""
     negated = scanner.take("not.")
     start = scanner.at
@@ -49,8 +51,8 @@ def operation(scanner: Scanner, column: Field, value: Callable[[Scanner, str], V
     )
 
 
-def logic(scanner: Scanner, limits: QueryLimits, depth: int = 0) -> Filter | Logic:
-    """`and(a.eq.1,or(…),not.and(…))`, or a filter `a.not.eq.1`."""
+def logic(scanner: Scanner, limits: QueryLimits, value: ReadValue, depth: int = 0) -> Filter | Logic:
+    """`and(a.eq.1,or(…),not.and(…))`, or a filter `a.not.eq.1`, whose value is read by `value`."""
     if depth > limits.depth:
         raise too_large("The filters are nested too deeply", f"Up to {limits.depth} levels are accepted.")
     scanner.skip_blanks()
@@ -60,22 +62,22 @@ def logic(scanner: Scanner, limits: QueryLimits, depth: int = 0) -> Filter | Log
     if operator is not None:
         scanner.skip_blanks()
         if scanner.take("("):
-            return Logic(operator=operator, parts=_parts(scanner, limits, depth), negated=negated)
+            return Logic(operator=operator, parts=_parts(scanner, limits, value, depth), negated=negated)
     scanner.at = start
     if scanner.sees(")", ",") or scanner.done:
         raise scanner.failed(f"{FIELD_NAME}, negation operator (not) or logic operator (and, or)")
     column = field(scanner)
     if not scanner.take("."):
         raise scanner.failed('"(" or delimiter (.)')
-    found = operation(scanner, column, _value_in_tree)
+    found = operation(scanner, column, value)
     scanner.skip_blanks()
     return found
 
 
-def _parts(scanner: Scanner, limits: QueryLimits, depth: int) -> tuple[Filter | Logic, ...]:
-    parts = [logic(scanner, limits, depth + 1)]
+def _parts(scanner: Scanner, limits: QueryLimits, value: ReadValue, depth: int) -> tuple[Filter | Logic, ...]:
+    parts = [logic(scanner, limits, value, depth + 1)]
     while scanner.take(","):
-        parts.append(logic(scanner, limits, depth + 1))
+        parts.append(logic(scanner, limits, value, depth + 1))
     if not scanner.take(")"):
         raise scanner.failed('"," or ")"')
     scanner.skip_blanks()
@@ -90,7 +92,7 @@ def _is_operand(scanner: Scanner) -> str:
     raise scanner.failed("isVal: (null, not_null, true, false, unknown)")
 
 
-def _value_in_tree(scanner: Scanner, operator: str) -> str:
+def value_in_tree(scanner: Scanner, operator: str) -> str:
     """A value that ends at a comma or parenthesis, unless it is quoted; a list with its parentheses."""
     if operator == "in":
         found = scanner.match(_LIST)

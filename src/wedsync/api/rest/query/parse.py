@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
 from wedsync.api.rest.query.fields import json_path
-from wedsync.api.rest.query.filters import logic, operation
+from wedsync.api.rest.query.filters import logic, operation, value_in_tree
 from wedsync.api.rest.query.limits import QueryLimits
 from wedsync.api.rest.query.model import Field, Filter, Given, Level, Logic, Order, Query, Value
 from wedsync.api.rest.query.order import order_terms
@@ -52,6 +52,11 @@ class _Reading:
         """The value of a filter, which was taken out."""
         del scanner, operator
         return self.next_given()
+
+    def value_in_tree(self, scanner: Scanner, operator: str) -> Value:
+        """The value of a filter inside a tree, which was taken out or not."""
+        value = value_in_tree(scanner, operator)
+        return self.next_given() if value == TAKEN else value
 
     def count(self, condition: Filter | Logic) -> None:
         self.conditions += _filters_in(condition)
@@ -105,7 +110,7 @@ def _logic(reading: _Reading, name: str, value: str) -> None:
     if not value.lstrip(" \t").startswith("("):
         scanner.at = len(scanner.text) - len(value)
         raise scanner.failed('"("')
-    tree = logic(scanner, reading.limits)
+    tree = logic(scanner, reading.limits, reading.value_in_tree)
     if not scanner.done:
         raise scanner.failed("end of input")
     reading.count(tree)

@@ -7,7 +7,7 @@ from wedsync.api.rest.errors import Problem, RestError
 
 def unparsable(what: str, text: str, at: int, expecting: str, *, shown: str | None = None) -> RestError:
     """PGRST100: `text`, which is `what`, cannot be read from its character `at` on."""
-    shown = text if shown is None else shown
+    shown = (text if shown is None else shown).replace("\0", "…")  # a value that was taken out
     seen = f"unexpected {_quoted(text[at])}" if at < len(text) else "unexpected end of input"
     return RestError(
         Problem(

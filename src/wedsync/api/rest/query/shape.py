@@ -3,6 +3,7 @@
 This runs for every request, in a few microseconds; the key is only parsed when no plan is known for it yet.
 """
 
+import re
 from functools import lru_cache
 from urllib.parse import unquote_plus
 
@@ -20,7 +21,12 @@ _NO_LIMITS = QueryLimits()
 _SHORT = 1_024
 _EMPTY = Shape("", ())
 _STRUCTURE = frozenset({"select", "columns", "on_conflict"})
-_TREES = frozenset({"order", "and", "or"})
+_TREES = frozenset({"and", "or"})
+_SIMPLE_TREE = re.compile(r'[^"{}\\]*')
+_CONDITION = re.compile(
+    r"(?<=[(,])([^(),.]+\.(?:not\.)?(?:eq|neq|gte?|lte?|i?like|i?match|isdistinct)\.)([^(),]*)(?=[,)])"
+)
+"""`column.eq.` and the value, in a tree without quotes, arrays and lists."""
 _RANGES = frozenset({"limit", "offset"})
 
 
@@ -45,8 +51,10 @@ def _shape_of(query: bytes, header_range: str | None, arguments: bool, limits: Q
             continue
         plain = unquote_plus(name) if "%" in name or "+" in name else name
         word = plain.rpartition(".")[2]
-        if plain in _STRUCTURE or word in _TREES:
+        if plain in _STRUCTURE or word == "order":
             found.kept.append(part)
+        elif word in _TREES:
+            found.tree(name, value)
         elif word in _RANGES:
             found.range(name, plain, _whole_number(value))
         elif not found.filter(name, value, arguments):
@@ -86,6 +94,14 @@ class _Found:
             self.kept.append(f"{name}={TAKEN}")
             return True
         return False
+
+    def tree(self, name: str, value: str) -> None:
+        """Take the values out of a tree, where they are easily told from the rest."""
+        text = _decoded(value)
+        if _SIMPLE_TREE.fullmatch(text) and ".in." not in text:
+            self.values += [condition[2] for condition in _CONDITION.finditer(text)]
+            text = _CONDITION.sub(rf"\1{TAKEN}", text)
+        self.kept.append(f"{name}={_encoded(text)}")
 
     def range(self, name: str, plain: str, number: int | None) -> None:
         """`limit`, `offset`, or one of them of a relation; what is no number is ignored."""
@@ -129,6 +145,11 @@ def _decoded(value: str) -> str:
     if TAKEN in text:
         no_text()
     return text
+
+
+def _encoded(text: str) -> str:
+    """So that it is decoded to the same, and not split."""
+    return text.replace("%", "%25").replace("&", "%26").replace("+", "%2B")
 
 
 def _split(value: str) -> tuple[str | None, str]:
