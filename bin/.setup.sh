@@ -250,6 +250,35 @@ install_engine() {
     fi
 }
 
+# ---- PgBouncer, for the tests: unpacked only, since the package would start it as a service ----
+
+has_pgbouncer() { [ -x /usr/sbin/pgbouncer ] || [ -x "$WORK/pgbouncer/usr/sbin/pgbouncer" ]; }
+unpack_pgbouncer() {
+    own_apt_update
+    rm -rf "$WORK/pgbouncer" "$WORK/pgbouncer.new"
+    mkdir -p "$WORK/pgbouncer.new/debs"
+    packages=$(own_apt apt-get -y --no-install-recommends --print-uris install pgbouncer |
+        sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p" | grep -vE "$NOT_UNPACKED")
+    # shellcheck disable=SC2086
+    (cd "$WORK/pgbouncer.new/debs" && own_apt apt-get download $packages)
+    unpack "$WORK/pgbouncer.new" "$WORK"/pgbouncer.new/debs/*.deb
+    rm -rf "$WORK/pgbouncer.new/debs"
+    mv "$WORK/pgbouncer.new" "$WORK/pgbouncer"
+}
+
+# set_up_pgbouncer: for tests that go through it; a machine without apt-get has its own or fails those tests.
+set_up_pgbouncer() {
+    if has_pgbouncer || ! command -v apt-get >/dev/null; then
+        return 0
+    fi
+    (umask 022 && mkdir -p "$WORK")
+    (
+        umask 022
+        flock 9
+        has_pgbouncer || step "unpacking PgBouncer below $WORK (for the tests)" unpack_pgbouncer
+    ) 9>"$WORK/lock"
+}
+
 # set_up run|dev [HOME]: the Python environment and, with HOME, an engine that its wedsync finds.
 # What is there already costs milliseconds. One set-up at a time; a second one waits and finds it done.
 set_up() {

@@ -185,7 +185,7 @@ def test_further_settings_of_postgresql_are_taken_as_they_are(home: Home) -> Non
         ("[backup]\nrecovery_window = '1h'", ["shorter than backup.repo1.full_every"]),
         ("[backup]\ncompression = 'rar'", ["backup.compression"]),
         ("[backup]\narchive_timeout = '0s'", ["backup.archive_timeout is below one second"]),
-        ("[database.pool]\nmin_size = 2", ["unknown setting 'database.pool.min_size'"]),
+        ("[database.pool]\nleast_size = 2", ["unknown setting 'database.pool.least_size'"]),
         ("profile = 'external'", ["database to adopt"]),
         ("profile = 'cluster'", ["not part of this version"]),
         ("environment = 'prod'", ["unknown environment 'prod'", "wedsync.toml"]),

@@ -17,11 +17,11 @@ from wedsync.api.rest import RestApp, RestSettings
 from wedsync.api.webhooks import WebhookApp
 from wedsync.app.gateway_login import read_login_facts, refuse_unfit, warnings_about
 from wedsync.clock import Clock, SystemClock
-from wedsync.config import GatewayConfig
+from wedsync.config import GatewayConfig, PoolConfig
 from wedsync.database import ConnectionTarget
 from wedsync.database.catalogue import CatalogueSource
 from wedsync.database.pipeline import PipelinePool
-from wedsync.errors import CannotConnect, GatewayRefused, SignInRefused, WedsyncError
+from wedsync.errors import CannotConnect, GatewayRefused, LoginRoleUnfit, SignInRefused, WedsyncError
 from wedsync.events import Event, observe
 from wedsync.web import serve
 
@@ -67,6 +67,8 @@ class Served:
     """Roles that tokens may name; `None`: those that the login may become."""
     min_connections: int = 10
     max_connections: int = 100
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    """What else holds for its connections."""
     api_keys: bool = False
     """Whether the database has keys of organizations: a schema of ours."""
     webhook_secrets: Callable[[str], Sequence[str]] | None = None
@@ -83,7 +85,7 @@ class DataGateway:
         settings = served.settings
         self._served = served
         self._anonymous = settings.anon_role or None
-        self.pool = PipelinePool(served.target, min_size=served.min_connections, max_size=served.max_connections)
+        self.pool = _pool_of(served)
         self.tokens = Tokens(
             served.keys,
             TokenRules(
@@ -166,7 +168,7 @@ class DataGateway:
         while True:
             try:
                 await self._try_to_open()
-            except (GatewayRefused, SignInRefused) as error:
+            except (GatewayRefused, SignInRefused, LoginRoleUnfit) as error:
                 if self._served.gives_up:
                     raise
                 self._not_served(error)
@@ -185,7 +187,7 @@ class DataGateway:
         refuse_unfit(facts, anon_role=self._anonymous)
         await self.pool.open()
         await self.catalogues.refresh()
-        for problem in warnings_about(facts, connections=served.max_connections):
+        for problem in (*warnings_about(facts, connections=served.max_connections), *self.pool.remarks):
             observe(LoginUnfit(problem=problem))
         observe(DatabaseServed(database=str(served.target), login=facts.login, version=facts.version_num // 10000))
 
@@ -200,6 +202,21 @@ class DataGateway:
         while True:
             await self._served.clock.sleep(_KEYS_EVERY)
             self.tokens.look_for_new_keys()
+
+
+def _pool_of(served: Served) -> PipelinePool:
+    more = served.pool
+    return PipelinePool(
+        served.target,
+        min_size=served.min_connections,
+        max_size=served.max_connections,
+        idle_timeout=more.idle_timeout,
+        connect_timeout=more.connect_timeout,
+        acquire_timeout=more.acquire_timeout,
+        slow_after=more.slow_statement,
+        prepared_statements=more.prepared_statements,
+        roles=sorted(served.roles or ()),
+    )
 
 
 def _rest_settings(settings: GatewayConfig) -> RestSettings:

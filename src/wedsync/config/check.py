@@ -86,6 +86,8 @@ def _ranges(config: Config) -> Iterator[tuple[str, float, tuple[float, float]]]:
     yield "gateway.at_once", config.gateway.at_once, (0, 100_000)
     yield "cluster.memory_share", config.cluster.memory_share, (0.001, 0.5)
     yield "database.pool.max_size", config.database.pool.max_size, (1, 10_000)
+    yield "database.pool.min_size", config.database.pool.min_size, (1, 10_000)
+    yield "database.pool.prepared_statements", config.database.pool.prepared_statements, (0, 10_000)
     yield "migrations.lock_tries", config.migrations.lock_tries, (1, 10_000)
     yield "backup.processes", config.backup.processes, (0, 999)
     yield "backup.compression_level", config.backup.compression_level, _LEVELS[config.backup.compression]

@@ -83,10 +83,22 @@ class ClusterConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PoolConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What applications may take of the database."""
+    """What applications may take of the database (docs/explanation/pipeline.md)."""
 
+    min_size: int = 10
+    """Connections the gateway always has; slow statements get further ones. Not more than `max_size`."""
     max_size: int = 100
     """Connections of applications at the most."""
+    idle_timeout: timedelta = timedelta(seconds=30)
+    """A connection beyond `min_size` that had no work for this long is ended."""
+    connect_timeout: timedelta = timedelta(seconds=10)
+    """A new connection comes about within this time, or is tried again."""
+    acquire_timeout: timedelta = timedelta(seconds=60)
+    """Work that needs a connection for itself waits this long for one."""
+    slow_statement: timedelta = timedelta(seconds=1)
+    """A statement that takes longer is logged, without its values."""
+    prepared_statements: int = 100
+    """Statements each connection keeps prepared; 0: none. Each costs the server memory, up to some 100 kB."""
     statement_timeout: timedelta = timedelta(seconds=30)
     """A statement of an application is cancelled after this time."""
 
@@ -316,12 +328,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 PRESETS: dict[Environment, dict[str, object]] = {
     Environment.PRODUCTION: {},
     Environment.STAGING: {
+        "database.pool.min_size": 2,
         "database.pool.max_size": 20,
         "backup.recovery_window": timedelta(days=3),
         "backup.keep_weekly": timedelta(0),
         "backup.enabled": False,
     },
     Environment.DEVELOPMENT: {
+        "database.pool.min_size": 2,
         "database.pool.max_size": 10,
         "backup.recovery_window": timedelta(days=1),
         "backup.keep_weekly": timedelta(0),

@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 from types import TracebackType
@@ -57,7 +56,7 @@ class PipelinePool:
     ) -> None:
         """`prepared_statements` are kept on each connection at most (0: none). Each of `roles` has to be one
         that the login role can become; `open` looks."""
-        self._target = replace(target, further={**target.further, "client_encoding": "utf8"})
+        self._target = target
         self._min_size = min(min_size, max_size)
         self._max_size = max_size
         self._idle_timeout_s = idle_timeout.total_seconds()
@@ -79,8 +78,10 @@ class PipelinePool:
         """Open the connections that are always there.
 
         Raises `CannotConnect` if not even one comes about, `LoginRoleUnfit` if the login role cannot become
-        one of the roles.
+        one of the roles. Once open, does nothing.
         """
+        if self._housekeeper is not None:
+            return
         first = await self._connect(check_roles=True)
         self._members.add(first)
         self._members.ask(self._min_size - 1)
@@ -195,6 +196,8 @@ class PipelinePool:
         session = await self._target.connect(connect_timeout=self._connect_timeout)
         try:
             session.prepare_threshold = None
+            if session.pgconn.parameter_status(b"client_encoding") != b"UTF8":
+                await session.execute("set client_encoding to 'UTF8'")
             cursor = await session.execute(statements("pipeline")["session"])
             row = await cursor.fetchone()
             is_pooled = row is None or row[0] != session.pgconn.backend_pid
