@@ -122,6 +122,26 @@ async def test_claims_are_told_to_the_database(gate: Gate) -> None:
     assert json.loads(answer.json())["role"] == "authenticated"
 
 
+async def test_root_describes_what_the_caller_may_use(gate: Gate) -> None:
+    answer = await gate.ask("GET /")
+    assert answer.headers["content-type"] == "application/openapi+json; charset=utf-8"
+    described = answer.json()
+    assert {"/couples", "/rpc/add"} <= set(described["paths"])
+    anonymous = (await gate.ask("GET /", role="anon")).json()
+    assert "/couples" in anonymous["paths"]
+    assert "/tasks" not in anonymous["paths"]
+
+
+async def test_root_of_another_schema(gate: Gate) -> None:
+    answer = await gate.ask("GET /", headers={"accept-profile": "archive"})
+    assert set(answer.json()["definitions"]) == {"couples"}
+
+
+async def test_root_is_no_csv(gate: Gate) -> None:
+    answer = await gate.ask("GET /", headers={"accept": "text/csv"})
+    assert (answer.status_code, answer.json()["code"]) == (406, "PGRST107")
+
+
 async def test_function_has_its_own_statement_timeout(gate: Gate) -> None:
     answer = await gate.ask("GET /rpc/slow")
     assert (answer.status_code, answer.json()["code"]) == (500, "57014")

@@ -23,7 +23,7 @@ _SHORT = 1_024
 _BREAKS = frozenset("\r\n\0")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What is sent."""
 
@@ -72,7 +72,7 @@ def _read(prepared: Prepared, row: Row, results: list[Result], shape: Shape, que
         *prepared.headers,
     ]
     if prepared.action is Action.READ:
-        headers.append((b"content-location", _own_address(prepared.name, query)))
+        headers.append((b"content-location", _own_address(prepared.address, query)))
     if not prepared.has_body:
         return Answer(204, headers, b"")
     headers += prepared.body_headers
@@ -94,7 +94,7 @@ def _written(prepared: Prepared, row: Row) -> Answer:
             headers.append((b"content-range", b"*/" + told))
             location = row[5]
             if location is not None:
-                headers.append((b"location", _location(prepared.name, location)))
+                headers.append((b"location", _location(prepared.address, location)))
             status = 200 if prepared.merges and inserted <= 0 else 201
             return Answer(status, headers, body)
         case Action.UPDATE:
@@ -127,18 +127,17 @@ def _body(prepared: Prepared, row: Row) -> bytes:
     return bytes.fromhex(body[1:].decode()) if body.startswith(b"b") else body[1:]
 
 
-def _own_address(name: str, query: bytes) -> bytes:
+def _own_address(address: bytes, query: bytes) -> bytes:
     """The address of what was read, with its parameters in the order of their names."""
-    return _known_address(name, query) if len(query) <= _SHORT else _address(name, query)
+    return _known_address(address, query) if len(query) <= _SHORT else _address(address, query)
 
 
-def _address(name: str, query: bytes) -> bytes:
-    address = b"/" + quote(name, safe="").encode()
+def _address(address: bytes, query: bytes) -> bytes:
     if not query:
         return address
     if b"&" in query:
         query = b"&".join(sorted(query.split(b"&"), key=_parameter_name))
-    return address + b"?" + query
+    return b"%s?%s" % (address, query)
 
 
 _known_address = lru_cache(maxsize=4096)(_address)
@@ -148,14 +147,14 @@ def _parameter_name(part: bytes) -> bytes:
     return part.partition(b"=")[0]
 
 
-def _location(name: str, pairs: bytes) -> bytes:
+def _location(address: bytes, pairs: bytes) -> bytes:
     """The address of the row that was inserted."""
     key: list[tuple[str, str | None]] = msgspec.json.decode(pairs)
     conditions = (
         f"{quote(column, safe='')}={quote('is.null' if value is None else f'eq.{value}', safe='')}"
         for column, value in key
     )
-    return f"/{quote(name, safe='')}?{'&'.join(conditions)}".encode()
+    return address + b"?" + "&".join(conditions).encode()
 
 
 def _changed(answer: Answer, headers: bytes | None, status: bytes | None) -> Answer:

@@ -19,6 +19,8 @@ class Headers:
     accept_profile: str | None
     content_profile: str | None
     range: str | None
+    key: bytes | None
+    """The name of a write that is to be done once: `Idempotency-Key`."""
     request: bytes
     """All but cookies, as JSON: setting `request.headers`."""
     cookies: bytes
@@ -41,6 +43,7 @@ def read_headers(given: tuple[Header, ...]) -> Headers:
         accept_profile=_text(found.get(b"accept-profile")),
         content_profile=_text(found.get(b"content-profile")),
         range=_text(found.get(b"range")),
+        key=found.get(b"idempotency-key"),
         request=msgspec.json.encode(told),
         cookies=msgspec.json.encode(cookies),
     )

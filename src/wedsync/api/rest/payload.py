@@ -36,10 +36,11 @@ class Content:
     """Of what is not read at all: the type it is handed to a function as."""
 
     @property
-    def kind(self) -> tuple[object, ...]:
+    def kind(self) -> object:
         """What a plan depends on."""
-        names = None if self.pairs is None else tuple(name for name, _ in self.pairs)
-        return self.columns, self.is_object, names, self.raw_type
+        if self.pairs is None and self.raw_type is None:
+            return self.columns if self.is_object else (self.columns,)
+        return None if self.pairs is None else tuple(name for name, _ in self.pairs), self.raw_type
 
     def values_after(self, taken: int) -> tuple[tuple[str, Given], ...] | None:
         """Of a form: its names, with values that are numbered after those of the query string."""

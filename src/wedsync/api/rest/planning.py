@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from wedsync.api.rest.bodies import Result, body_of
 from wedsync.api.rest.errors import (
@@ -101,9 +102,8 @@ def prepare(asked: Asked, catalogue: Catalogue, settings: RestSettings) -> Prepa
     prefer.require_known()
     return replace(
         prepared,
-        is_head=asked.method == "HEAD",
         undo=prefer.transaction is Transaction.ROLLBACK,
-        time_zone=prefer.time_zone.encode() if prefer.time_zone else None,
+        settings=(("timezone", prefer.time_zone.encode()),) if prefer.time_zone else (),
     )
 
 
@@ -122,7 +122,7 @@ def _read(planning: _Planning) -> Prepared:
         plan=_finished(plan, negotiated),
         headers=planning.headers(planning.prefer.applied()),
         body_headers=planning.body_headers(negotiated.media),
-        name=table.name,
+        address=b"/" + quote(table.name, safe="").encode(),
         one_object=negotiated.media.kind is Kind.OBJECT,
     )
 
@@ -166,7 +166,7 @@ def _write(planning: _Planning) -> Prepared:
         plan=_finished(plan, negotiated),
         headers=planning.headers(applied),
         body_headers=planning.body_headers(negotiated.media),
-        name=table.name,
+        address=b"/" + quote(table.name, safe="").encode(),
         has_body=prefer.wants_rows,
         tells_total=prefer.tells_count,
         merges=prefer.resolution is Resolution.MERGE,

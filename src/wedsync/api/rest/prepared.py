@@ -22,11 +22,10 @@ class Prepared:
     """Of answers with a body."""
     body: bytes = b""
     """Of an answer without a plan."""
-    name: str = ""
-    """Of the table: `Location` and `Content-Location` say it."""
+    address: bytes = b""
+    """Of the table: `Location` and `Content-Location` begin with it."""
     has_body: bool = True
     """Whether rows are answered."""
-    is_head: bool = False
     tells_total: bool = False
     """Whether a write tells how many rows it affected."""
     merges: bool = False
@@ -36,7 +35,8 @@ class Prepared:
     is_guarded: bool = False
     """Whether the statement refuses some numbers of rows itself."""
     undo: bool = False
-    time_zone: bytes | None = None
+    settings: tuple[tuple[str, bytes], ...] = ()
+    """Of the transaction, besides those that all have."""
     statement_timeout_ms: int | None = None
     """Of the function, where it has its own."""
 

@@ -41,6 +41,8 @@ _OF_TABLE = {
 _OF_FUNCTION = {"GET": Action.CALL, "HEAD": Action.CALL, "POST": Action.CALL, "OPTIONS": Action.OPTIONS}
 _OF_ROOT = {"GET": Action.DESCRIBE, "HEAD": Action.DESCRIBE, "OPTIONS": Action.OPTIONS}
 _WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
+WITH_BODY = frozenset({"POST", "PATCH", "PUT"})
+"""Methods whose body is read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,3 +24,7 @@ class RestSettings:
     limits: QueryLimits = field(default_factory=QueryLimits)
     most_plans: int = 2_000
     """Plans that are kept; of more, those that were not asked for longest go."""
+
+    def timeout_ms(self, role: str) -> int:
+        """How long a statement of the role may take."""
+        return self.role_timeouts_ms.get(role, self.statement_timeout_ms)
