@@ -3,7 +3,7 @@
 import os
 import platform as machine
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -33,6 +33,7 @@ def rows(rounds: Rounds) -> list[dict[str, object]]:
                     "rate": _median([run.rate for run in present]),
                     "to_fastify": _ratio(runs, by_name.get(BASELINE)),
                     "to_floor": _ratio(runs, by_name.get(FLOOR)),
+                    "cpu_saved": _ratio(by_name.get(BASELINE, []), runs, of=_cpu_ms),
                     "p50_ms": _median([run.p50_ms for run in present]),
                     "p95_ms": _median([run.p95_ms for run in present]),
                     "p99_ms": _median([run.p99_ms for run in present]),
@@ -54,6 +55,7 @@ def table(found: Sequence[Mapping[str, object]]) -> str:
         "rate": "a second",
         "to_fastify": "to fastify",
         "to_floor": "to floor",
+        "cpu_saved": "for fastify's cpu",
         "p50_ms": "p50 ms",
         "p95_ms": "p95 ms",
         "server_cpu_ms": "server cpu ms",
@@ -99,9 +101,20 @@ def _of(rounds: Rounds, name: str, job: object, connections: int) -> list[Run | 
     ]
 
 
-def _ratio(runs: Sequence[Run | None], others: Sequence[Run | None] | None) -> float | None:
+def _rate(run: Run) -> float:
+    return run.rate
+
+
+def _cpu_ms(run: Run) -> float:
+    return run.cpu_ms
+
+
+def _ratio(
+    runs: Sequence[Run | None], others: Sequence[Run | None] | None, *, of: Callable[[Run], float] = _rate
+) -> float | None:
+    """The median of the ratios within each round."""
     pairs = zip(runs, others or (), strict=False)
-    return _median([run.rate / other.rate for run, other in pairs if run is not None and other is not None])
+    return _median([of(run) / of(other) for run, other in pairs if run is not None and other is not None])
 
 
 def _median(values: Sequence[float | None]) -> float | None:

@@ -23,6 +23,17 @@ from wedsync.app.platform import Platform
 from wedsync.app.problems import as_problem
 from wedsync.app.schema_changes import HomeSchema
 from wedsync.app.view import StatusReader
+from wedsync.database.pipeline import PoolStatus as PipelinePoolStatus
+
+
+def pool_status(pool: PipelinePoolStatus) -> PoolStatus:
+    """The data API's connections, as health tells of them."""
+    return PoolStatus(
+        total_connections=pool.total_connections,
+        idle_connections=pool.idle_connections,
+        waiting_requests=pool.waiting_requests,
+        max_connections=pool.max_connections,
+    )
 
 
 def all_operations(

@@ -60,7 +60,7 @@ async def run_gateway(platform: Platform) -> None:
     from wedsync.api import KeySet, TokenAdministrators  # noqa: PLC0415 - no other process needs
     from wedsync.api.front import Mount  # noqa: PLC0415
     from wedsync.app.gateway import DataGateway, Served  # noqa: PLC0415 - the web framework
-    from wedsync.app.operations import home_operations  # noqa: PLC0415
+    from wedsync.app.operations import home_operations, pool_status  # noqa: PLC0415
     from wedsync.app.sign_in import home_sign_in, home_signing_keys  # noqa: PLC0415
     from wedsync.web import gateway_app, serve  # noqa: PLC0415
 
@@ -87,7 +87,12 @@ async def run_gateway(platform: Platform) -> None:
             ready=reader.ready,
             state=platform.state,
             clock=platform.clock,
-            api=home_operations(platform, administrators=TokenAdministrators(data.callers), reader=reader),
+            api=home_operations(
+                platform,
+                administrators=TokenAdministrators(data.callers),
+                reader=reader,
+                pool=lambda: pool_status(data.pool.status()),
+            ),
             hosts=settings.hosts.split(),
         )
         mounts: dict[str, Mount] = {}
