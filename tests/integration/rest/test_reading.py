@@ -101,8 +101,8 @@ JSON_PATHS = [
 FUNCTIONS_OF_ROWS = [
     Call(
         "not a function of the row",
-        "GET /guests?select=count",
-        {"code": "42703", "message": "column guests.count does not exist"},
+        "GET /guests?select=num_nulls",
+        {"code": "42703", "message": "column guests.num_nulls does not exist"},
         status=400,
     ),
     Call("not in order", "GET /guests?order=row_to_json", {"code": "42703"}, status=400),
@@ -706,6 +706,12 @@ AGGREGATES = [
         [{"wedding_id": 1, "count": 3}, {"wedding_id": 2, "count": 2}, {"wedding_id": 3, "count": 1}],
     ),
     Call("filtered", "GET /guests?select=count()&coming=is.true", [{"count": 4}]),
+    Call("written as a column", "GET /guests?select=count&coming=is.true", [{"count": 4}]),
+    Call(
+        "written as a column, inside",
+        "GET /weddings?select=id,guests(count)&id=gte.3&order=id",
+        [{"id": 3, "guests": [{"count": 1}]}, {"id": 4, "guests": [{"count": 0}]}],
+    ),
     Call("of nothing", "GET /empty_table?select=count(),id.max()", [{"count": 0, "max": None}]),
     Call("of a path, cast before", "GET /weddings?select=details->cake->>tiers::int.sum()", [{"sum": 4}]),
     Call(

@@ -10,6 +10,7 @@ from wedsync.api.rest.query import Field, Level, Query, SelectField, SelectRelat
 from wedsync.database.catalogue import Table
 
 Selected = SelectField | SelectRelation
+_COUNT = Field(name="count")
 _ALL_FIELDS = (SelectField(field=Field(name="*")),)
 
 
@@ -33,6 +34,7 @@ class _Resolving:
         relations = [item for item in select if isinstance(item, SelectRelation)]
         if not self._reading.aggregates and any(item.aggregate for item in fields):
             raise aggregates_not_allowed()
+        fields = tuple(_count_of_rows(item, source, self._reading) for item in fields)
         own, inside = _distributed(levels, relations)
         return Node(
             source=source,
@@ -67,6 +69,19 @@ class _Resolving:
             junction_alias=self._names.unique(f"{way.junction.table[1]}_{depth}") if way.junction else "",
             join_alias=self._names.unique(f"{origin[1]}_{relation.key}_{depth}"),
         )
+
+
+def _count_of_rows(item: SelectField, source: Source, reading: Reading) -> SelectField:
+    """`guests(count)`: written so where there is no such column, it counts rows, allowed or not.
+
+    PostgreSQL takes `guests.count` for `count(guests)`, and clients rely on it.
+    """
+    table = source.table
+    if item.field != _COUNT or item.aggregate is not None or table is None or "count" in table.columns:
+        return item
+    if "count" in reading.catalogue.computed_fields.get(table.id, {}):
+        return item
+    return replace(item, field=Field(name="*"), aggregate="count", aggregate_cast=item.cast, cast=None)
 
 
 def _spread_node(node: Node, table: Table) -> Node:
