@@ -65,6 +65,7 @@ class ApiKeys:
         allowed = msgspec.json.decode(scopes or b"[]", type=list[str])
         claims: dict[str, Any] = {
             "role": self._role,
+            "sub": identity,  # no person has this id: it is who did it in the history, and member of nothing
             "api_key": {"id": identity, "organization_id": tenant, "scopes": allowed},
         }
         return Caller(

@@ -5,7 +5,8 @@ from wedsync.api.rest.errors import key_malformed, key_not_kept
 from wedsync.api.rest.transaction import Incoming
 from wedsync.database.pipeline import StatementFailed, Work
 
-_NO_FUNCTION = "42883"
+_NO_REQUESTS = {"42883": "begin_request", "3F000": 'schema "app"'}
+"""By SQLSTATE, what PostgreSQL names where migration 0019 is not."""
 
 
 async def run_once(once: OnceOnly | None, incoming: Incoming, work: Work, key: bytes) -> Done:
@@ -22,6 +23,6 @@ async def run_once(once: OnceOnly | None, incoming: Incoming, work: Work, key: b
     try:
         return await once.run(work, key=key, digest=digest)
     except StatementFailed as failure:
-        if failure.sqlstate == _NO_FUNCTION and "begin_request" in failure.said.message:
+        if _NO_REQUESTS.get(failure.sqlstate, "\n") in failure.said.message:
             raise key_not_kept() from failure
         raise

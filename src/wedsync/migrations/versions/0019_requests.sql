@@ -27,7 +27,7 @@ as $$
 declare
     claims constant jsonb := auth.jwt();
 begin
-    return coalesce('user ' || (claims ->> 'sub'), 'key ' || (claims #>> '{api_key,id}'), 'role ' || auth.role());
+    return coalesce('user ' || (claims ->> 'sub'), 'role ' || auth.role());
 end
 $$;
 comment on function app.request_caller() is 'Under whose name a request is kept.';
@@ -82,8 +82,9 @@ comment on function ops.prune_requests() is 'Routine: forgets requests after a d
 insert into ops.routines (name, every) values ('prune_requests', interval '10 minutes');
 
 -- Programs --------------------------------------------------------------------------------------------
--- The gateway puts the checked key of an organization (app.check_api_key) into the claims. It acts as staff of this
--- organization if it may write, else as a viewer; what is about money needs its own scope.
+-- The gateway puts the checked key of an organization (app.check_api_key) into the claims, with the key's id in the
+-- place of a person's. It acts as staff of this organization if it may write, else as a viewer; what is about money
+-- needs its own scope.
 
 create function app.key_allows(scope text) returns boolean
     language plpgsql stable parallel safe
