@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -15,7 +16,8 @@ from support.events import eventually
 from support.pgbouncer import PgBouncer, pgbouncer
 from support.pipelines import SCHEMA, a_pool, gateway_login, value, work, write
 from support.ports import free_port
-from wedsync.cluster import Server
+from support.recoveries import processes_in
+from wedsync.cluster import Server, ServerState
 from wedsync.database import ConnectionTarget
 from wedsync.database.pipeline import PipelinePool, StatementFailed
 from wedsync.errors import CannotConnect, CommitUnknown, Overloaded, PipelineBroken
@@ -82,10 +84,10 @@ async def test_what_was_acknowledged_is_there_and_what_was_refused_is_not(
             case "kill a backend":  # the postmaster then ends all others: shared memory may be damaged
                 os.kill((await backends(own_cluster, login))[0], signal.SIGKILL)
             case "kill the server":
-                pid = int((own_cluster.home.root / "pgdata/postmaster.pid").read_text().splitlines()[0])
-                os.kill(pid, signal.SIGKILL)
-                for backend in await asyncio.to_thread(_children_of_nobody, own_cluster):
-                    os.kill(backend, signal.SIGKILL)
+                for process in processes_in(own_cluster.home.pgdata):
+                    with suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
+                await eventually(lambda: own_cluster.state() is ServerState.CRASHED)
                 await own_cluster.start(archive_command=ARCHIVE_NOWHERE, deadline=START)
             case "restart the server":
                 await own_cluster.stop()
@@ -101,18 +103,6 @@ async def test_what_was_acknowledged_is_there_and_what_was_refused_is_not(
     check(said, there)
     if how == "terminate backends":
         assert not [error for error in said.values() if error is not None]  # the server says what it did not do
-
-
-def _children_of_nobody(server: Server) -> list[int]:
-    """Processes of a server whose postmaster is dead, by their working directory."""
-    found: list[int] = []
-    for each in Path("/proc").glob("[0-9]*"):
-        try:
-            if (each / "cwd").readlink() == server.home.root / "pgdata":
-                found.append(int(each.name))
-        except OSError:
-            continue
-    return found
 
 
 async def test_reads_under_way_when_the_server_restarts_are_answered(

@@ -245,7 +245,7 @@ class PipelinedConnection:
                 return
             result = libpq.get_result()
             if result is None:
-                continue
+                return  # libpq has given the connection up: there is no more
             if result.status == _SYNC:
                 self._settle()
             elif not self._take(self._under_way[0], result):

@@ -319,7 +319,7 @@ class Dispatcher:
                     if now - away_since <= BRIDGED_S:
                         break
                     _fail(queue.popleft(), self._away())
-                elif now - max(batch.queued_at, self.members.back_at) > PATIENCE_S:
+                elif now - max(batch.queued_at, self.members.back_at) > _patience_s(batch):
                     queue.popleft()
                     _fail(batch, self._late(batch, now))
                 else:
@@ -359,6 +359,11 @@ class Dispatcher:
 async def _cancel(connection: PipelinedConnection) -> None:
     with suppress(CannotConnect):  # the statement then ends at its timeout, and others go round it
         await connection.cancel(_CANCEL_DEADLINE)
+
+
+def _patience_s(batch: Batch) -> float:
+    """What was begun once, and is run again for no fault of its own, is not refused like a newcomer."""
+    return BRIDGED_S if batch.tries else PATIENCE_S
 
 
 def _fail(batch: Batch, error: Exception) -> None:
