@@ -52,6 +52,9 @@ def body_of(negotiated: Negotiated, result: Result = TABLE) -> Sql:
 
 
 def _json(result: Result, *, one: bool, stripped: bool) -> Sql:
+    if one and not result.is_scalar:  # of more rows than one this is no JSON, and the answer is a 406
+        row = compose("json_strip_nulls(row_to_json({}))" if stripped else "row_to_json({})", _ROWS)
+        return compose("coalesce(string_agg({}::text, ','), 'null')", row)
     value = column(ROWS, SCALAR) if result.is_scalar else _ROWS
     made = compose("json_agg({})", value)
     if stripped:
