@@ -2,7 +2,8 @@
 
 Additive increase, multiplicative decrease, as TCP does it. What is judged is how long requests wait before
 the server begins with them, not how long they run: a report of ten seconds is not overload, a hundred
-requests in front of a point lookup are.
+requests in front of a point lookup are. Nor is a stall, such as a checkpoint or a machine that stood still for
+half a second: one late window changes nothing, and after calm ones the limit comes back to where it began.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ class Window:
     peak: int
     """Most requests under way at a time."""
 
+    @property
+    def is_late(self) -> bool:
+        """Whether too many of them waited too long."""
+        return self.late > _LATE_SHARE * self.started
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
@@ -31,15 +37,18 @@ class Bounds:
     floor: int = 100
     ceiling: int = 10_000
     step: int = 20
-    """Added after a good window in which the limit was nearly used."""
+    """Added after a good window in which the limit was nearly used, or is below where it began."""
+    start: int = 1000
 
 
-def next_limit(limit: int, seen: Window, bounds: Bounds) -> int:
-    """The limit after one window."""
-    if seen.late > _LATE_SHARE * seen.started:
+def next_limit(limit: int, seen: Window, bounds: Bounds, *, was_late: bool = False) -> int:
+    """The limit after one window; `was_late` says whether the window before it was."""
+    if seen.is_late:
+        if not was_late:
+            return limit
         # From what was under way: a limit far above it would have to fall many times before anyone felt it.
         return max(bounds.floor, int(min(limit, seen.peak) * _DECREASE))
-    if seen.peak >= _USED_SHARE * limit:
+    if seen.peak >= _USED_SHARE * limit or limit < bounds.start:
         return min(bounds.ceiling, limit + bounds.step)
     return limit
 
@@ -47,13 +56,12 @@ def next_limit(limit: int, seen: Window, bounds: Bounds) -> int:
 class ConcurrencyLimit:
     """The limit as it is now; told of each start, it judges every `window_s`."""
 
-    __slots__ = ("_bounds", "_late", "_peak", "_since", "_started", "_target_s", "_window_s", "value")
+    __slots__ = ("_bounds", "_late", "_peak", "_since", "_started", "_target_s", "_was_late", "_window_s", "value")
 
-    def __init__(
-        self, *, start: int = 1000, bounds: Bounds | None = None, target_s: float = 0.05, window_s: float = 0.1
-    ) -> None:
-        self.value = start
+    def __init__(self, *, bounds: Bounds | None = None, target_s: float = 0.05, window_s: float = 0.1) -> None:
         self._bounds = bounds or Bounds()
+        self.value = self._bounds.start
+        self._was_late = False
         self._target_s = target_s
         self._window_s = window_s
         self._since = 0.0
@@ -75,6 +83,7 @@ class ConcurrencyLimit:
             self._late += 1
         if now - self._since >= self._window_s:
             seen = Window(started=self._started, late=self._late, peak=self._peak)
-            self.value = next_limit(self.value, seen, self._bounds)
+            self.value = next_limit(self.value, seen, self._bounds, was_late=self._was_late)
+            self._was_late = seen.is_late
             self._since = now
             self._started = self._late = self._peak = 0
