@@ -107,6 +107,8 @@ class DataGateway:
 
     def why_not_ready(self) -> str | None:
         """Why requests cannot be served now; `None` if they can."""
+        if self._why_not is None and self.pool.status().total_connections == 0:
+            return "there is no connection to the database"
         return self._why_not
 
     def front(self, *, elsewhere: ASGIApp, mounts: Mapping[str, Mount] | None = None) -> ASGIApp:

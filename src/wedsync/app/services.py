@@ -82,9 +82,13 @@ async def run_gateway(platform: Platform) -> None:
                 clock=platform.clock,
             )
         )
+
+        async def ready() -> str | None:
+            return await reader.ready() or data.why_not_ready()
+
         console = gateway_app(
             view=reader.view,
-            ready=reader.ready,
+            ready=ready,
             state=platform.state,
             clock=platform.clock,
             api=home_operations(

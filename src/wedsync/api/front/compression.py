@@ -21,10 +21,8 @@ def takes_gzip(accept_encoding: bytes) -> bool:
     return False
 
 
-def is_worth_it(headers: Iterable[Header], size: int) -> bool:
-    """Whether an answer of these headers is long text that nobody has compressed yet."""
-    if size < LEAST_BYTES:
-        return False
+def is_text(headers: Iterable[Header]) -> bool:
+    """Whether an answer of these headers is text that nobody has compressed yet."""
     kind = b""
     for name, value in headers:
         if name == b"content-encoding":

@@ -10,7 +10,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wedsync.api.callers import ADMINISTRATOR, Callers, TokenProblem
-from wedsync.api.front.compression import compressed, is_worth_it, takes_gzip, with_length
+from wedsync.api.front.compression import LEAST_BYTES, compressed, is_text, takes_gzip, with_length
 from wedsync.api.front.cors import CrossOrigin, Header, is_preflight
 from wedsync.api.front.forwarded import Forwarded, RequestIds
 from wedsync.api.front.meter import Meter
@@ -25,6 +25,7 @@ PutWhole: TypeAlias = Callable[[int, list[Header], bytes], bool]
 """Writes a whole answer at once, if it can; see `wedsync.web`."""
 WHOLE_ANSWER = "wedsync.whole_answer"
 _NONE: Mapping[str, Any] = {}
+_NOT_KEPT: Header = (b"cache-control", b"no-store")
 _LONGEST_QUERY_BYTES = 32 * 1024
 _LONGEST_PATH_BYTES = 4096
 
@@ -220,14 +221,15 @@ class _Exchange:
         self.request_id = request_id
         self._cross_origin = cross_origin
         self._send = send
-        self._held: dict[str, Any] | None = None
+        self._held: Message | None = None
         self._put = put
 
     async def send(self, message: Message) -> None:
         """Pass a message of the application on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self._held = dict(message, headers=self._headers(message.get("headers", ())))
+            self._held = message
+            message["headers"] = self._headers(message.get("headers", ()))
             return
         held, self._held = self._held, None
         if held is None:
@@ -235,7 +237,7 @@ class _Exchange:
             return
         body: bytes = message.get("body", b"")
         whole = not message.get("more_body", False)
-        if whole and is_worth_it(held["headers"], len(body)) and takes_gzip(self.accepts):
+        if whole and len(body) >= LEAST_BYTES and is_text(held["headers"]) and takes_gzip(self.accepts):
             body = compressed(body)
             held["headers"] = with_length(held["headers"], len(body))
             message = {"type": "http.response.body", "body": body}
@@ -265,10 +267,15 @@ class _Exchange:
 
     def _headers(self, given: Any) -> list[Header]:
         headers: list[Header] = [*given, *_SECURITY, (b"x-request-id", self.request_id)]
+        is_allowed = is_cached = False
+        for name, _ in given:
+            if name == b"cache-control":
+                is_cached = True
+            elif name == b"access-control-allow-origin":
+                is_allowed = True
+        if not is_cached:
+            headers.append(_NOT_KEPT)
         origin = self.given.get(b"origin")
-        named = {name for name, _ in headers}
-        if origin is not None and b"access-control-allow-origin" not in named:
+        if origin is not None and not is_allowed:
             headers += self._cross_origin.headers(origin)
-        if b"cache-control" not in named:
-            headers.append((b"cache-control", b"no-store"))
         return headers

@@ -66,7 +66,7 @@ class RequestIds:
     """Names for requests: the caller's own where it is one, else a new one."""
 
     def __init__(self) -> None:
-        self._prefix = os.urandom(6).hex()
+        self._prefix = os.urandom(6).hex().encode()
         self._numbers = count(1)
 
     def of(self, headers: Mapping[bytes, bytes]) -> bytes:
@@ -74,4 +74,4 @@ class RequestIds:
         given = headers.get(b"x-request-id")
         if given is not None and 0 < len(given) <= _LONGEST_ID and _ID_LETTERS.issuperset(given):
             return given
-        return b"%s-%x" % (self._prefix.encode(), next(self._numbers))
+        return b"%s-%x" % (self._prefix, next(self._numbers))
