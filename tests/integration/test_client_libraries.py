@@ -1,9 +1,10 @@
 """The unmodified client libraries against a running home: every step of the scripts in tests/clients."""
 
+import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,13 +27,18 @@ WITHIN = timedelta(minutes=2)
 
 
 @pytest.fixture(scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[CommandLine]:
+def running(tmp_path_factory: pytest.TempPathFactory, engine: object) -> Iterator[CommandLine]:
     """A home as bin/up makes it, without a demo season."""
-    async with command_line(tmp_path_factory.mktemp("clients") / "place", configured=True) as commands:
+    with asyncio.Runner() as runner:
+        made = command_line(tmp_path_factory.mktemp("clients") / "place", configured=True)
+        commands = runner.run(made.__aenter__())
         with commands.home.config_file.open("a") as file:
             file.write(SETTINGS)
-        await commands.up("--empty")
-        yield commands
+        try:
+            runner.run(commands.up("--empty"))
+            yield commands
+        finally:
+            runner.run(made.__aexit__(None, None, None))
 
 
 @pytest.fixture
@@ -77,8 +83,8 @@ async def test_supabase_js_reads_and_writes(running: CommandLine, node_modules: 
 
 
 async def test_the_python_package_signs_in(running: CommandLine) -> None:
-    assert len(await steps_of(running, sys.executable, "-P", str(CLIENTS / "auth_client.py"))) >= 12
+    assert len(await steps_of(running, sys.executable, str(CLIENTS / "auth_client.py"))) >= 12
 
 
 async def test_the_python_package_reads_and_writes(running: CommandLine) -> None:
-    assert len(await steps_of(running, sys.executable, "-P", str(CLIENTS / "rest_client.py"))) >= 10
+    assert len(await steps_of(running, sys.executable, str(CLIENTS / "rest_client.py"))) >= 10
