@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 import jwt
 import msgspec
+from argon2 import PasswordHasher
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -171,11 +172,12 @@ async def desk(
     keys: SigningKeys | None = None,
     clock: Clock | None = None,
     secret: str = SECRET,
+    hasher: PasswordHasher | None = None,
 ) -> AsyncIterator[Desk]:
     """Sign-in over a database that has the schema, connected as the gateway is."""
     keys = keys or SigningKeys(SigningKey.symmetric(SIGNING))
     post = KeptPost()
-    with Passwords(memory_kib=64, passes=1) as passwords:
+    with Passwords(hasher or PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)) as passwords:
         async with PipelinePool(place.gateway, min_size=2, max_size=4) as pool:
             made = auth_app(
                 pool,

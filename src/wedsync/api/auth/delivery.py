@@ -97,10 +97,12 @@ class Delivery:
     async def deliver_due(self) -> int:
         """Deliver what is due now, a few at a time; gives how many were taken up."""
         taken = (await self._store.run(self._store.statement("take_letters", _LEASE.total_seconds())))[0]
-        columns = taken.columns
-        for row in taken.rows:
-            values = {name: (value or b"").decode() for name, value in zip(columns, row, strict=True)}
-            await self._deliver(values)
+        rows = [
+            {name: (value or b"").decode() for name, value in zip(taken.columns, row, strict=True)}
+            for row in taken.rows
+        ]
+        for row in sorted(rows, key=lambda row: row["id"]):  # oldest first: ids sort by time
+            await self._deliver(row)
         return len(taken.rows)
 
     async def _deliver(self, row: Mapping[str, str]) -> None:

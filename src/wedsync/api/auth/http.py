@@ -105,7 +105,7 @@ def origin_of(request: Request) -> Origin:
 
 
 async def read(request: Request, kind: type[T]) -> T:
-    """The body of a request as a msgspec type; unknown fields are left out, and null is as if it were not there."""
+    """The body of a request as a msgspec type; unknown fields are left out, null is as if it were not there."""
     body = b""
     async for part in request.stream():
         body += part

@@ -28,10 +28,11 @@ class Checked:
 
 
 class Passwords:
-    """Makes and checks hashes; OWASP's parameters of 2024: 19 MiB, 2 passes, one lane."""
+    """Makes and checks hashes."""
 
-    def __init__(self, *, memory_kib: int = 19_456, passes: int = 2) -> None:
-        self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        """`hasher` by default has OWASP's parameters of 2024: 19 MiB, 2 passes, one lane."""
+        self._hasher = hasher or PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self._executor = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="argon2")
         self._under_way = 0
         self._nobodys = self._hasher.hash("a password that nobody has")
