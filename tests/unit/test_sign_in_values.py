@@ -44,8 +44,12 @@ def test_an_address_is_kept_in_lower_case(given_text: str) -> None:
         "a@b.",
         "a..b@c.d",
         "a@b\r\nBcc: x@y.z",
-    ]
-    + ["<a@b.c>", '"a"@b.c', "a@b.c\x00", "x" * 65 + "@b.c", "a@" + "b" * 260],
+        "<a@b.c>",
+        '"a"@b.c',
+        "a@b.c\x00",
+        "x" * 65 + "@b.c",
+        "a@" + "b" * 260,
+    ],
 )
 def test_what_is_no_address_is_refused(given_text: str) -> None:
     with pytest.raises(AuthError):
