@@ -24,6 +24,14 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 _LONGEST_BODY_BYTES = 64 * 1024
 _REFUSED_VALUE = ("22", "23")
+_TRY_AGAIN = ("08", "40", "53", "57", "25006")
+"""The connection, another transaction, the server's resources or its operator were in the way; or it is a standby."""
+_AWAY = Refusal(
+    status=503,
+    code="unexpected_failure",
+    message="Signing in is not possible now; try again",
+    headers={"Retry-After": "1"},
+)
 _log = logging.getLogger(__name__)
 
 
@@ -67,13 +75,7 @@ def answering(endpoint: Endpoint) -> Endpoint:
             return refused(request, _refusal_of(error))
         except WedsyncError as error:
             _log.warning("sign_in_unavailable", exc_info=error)
-            busy = Refusal(
-                status=503,
-                code="unexpected_failure",
-                message="Signing in is not possible now; try again",
-                headers={"Retry-After": "1"},
-            )
-            return refused(request, busy)
+            return refused(request, _AWAY)
 
     return answer
 
@@ -87,6 +89,9 @@ def _refusal_of(error: StatementFailed) -> Refusal:
         return Refusal(
             status=400, code="validation_failed", message="The database refuses a value of this request"
         )
+    if error.sqlstate.startswith(_TRY_AGAIN):
+        _log.warning("sign_in_unavailable", exc_info=error)
+        return _AWAY
     _log.error("sign_in_failed", exc_info=error)
     return Refusal(status=500, code="unexpected_failure", message="Unexpected failure; the gateway's log says why")
 

@@ -23,6 +23,7 @@ class Pause:
 
 
 OF_ACCOUNT = Pause(free=5, first=timedelta(seconds=5), longest=timedelta(minutes=15))
+OF_CODES = Pause(free=10, first=timedelta(seconds=5), longest=timedelta(minutes=15))
 OF_ADDRESS = Pause(free=30, first=timedelta(seconds=5), longest=timedelta(hours=1))
 
 

@@ -14,7 +14,7 @@ from wedsync.api.auth.secret_values import hash_of, new_token
 from wedsync.api.auth.service import Service
 from wedsync.api.auth.sessions import Opening
 from wedsync.api.auth.store import UNIQUE_VIOLATION, Origin, Outcome, outcome_in
-from wedsync.api.auth.throttle import OF_ADDRESS
+from wedsync.api.auth.throttle import OF_ADDRESS, OF_CODES
 from wedsync.database.pipeline import StatementFailed
 
 PURPOSES: Mapping[str, tuple[str, ...]] = {
@@ -113,7 +113,13 @@ class VerifyEndpoint:
         auth_code: str | None = None,
     ) -> Outcome:
         service, store = self._service, self._service.store
-        asked = await store.run(service.throttle.question(("verify address", origin.ip)), origin=origin)
+        # Wrong codes count by account too: each letter allows five, and letters can be asked for again and again.
+        counted = [("verify address", origin.ip, OF_ADDRESS)]
+        if email is not None:
+            counted.append(("code", email, OF_CODES))
+        asked = await store.run(
+            service.throttle.question(*((kind, value) for kind, value, _ in counted)), origin=origin
+        )
         service.throttle.require_free(asked[0])
         redeemed = store.statement(
             "redeem",
@@ -134,7 +140,7 @@ class VerifyEndpoint:
                 ) from error
             raise
         if outcome.outcome == "unknown":
-            await store.run(service.throttle.hit("verify address", origin.ip, OF_ADDRESS), origin=origin)
+            await store.run(*(service.throttle.hit(*subject) for subject in counted), origin=origin)
             raise AuthError(
                 403,
                 "otp_expired",
@@ -142,6 +148,8 @@ class VerifyEndpoint:
             )
         if outcome.outcome == "banned":
             raise banned()
+        if email is not None:
+            await store.run(service.throttle.forget("code", email), origin=origin)
         return outcome
 
 
