@@ -25,7 +25,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _LONGEST_BODY_BYTES = 64 * 1024
 _REFUSED_VALUE = ("22", "23")
 _TRY_AGAIN = ("08", "40", "53", "57", "25006")
-"""The connection, another transaction, the server's resources or its operator were in the way; or it is a standby."""
+"""Connection, another transaction, the server's resources or its operator were in the way; or it is a standby."""
 _AWAY = Refusal(
     status=503,
     code="unexpected_failure",
