@@ -8,6 +8,8 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 import msgspec
@@ -15,7 +17,10 @@ from pglast import ast as sql_ast
 from pglast.enums import AlterTableType, ObjectType
 from pglast.stream import RawStream
 
-from wedsync import errors
+from wedsync import __version__, errors
+from wedsync.api import openapi
+from wedsync.app import Platform, StatusReader
+from wedsync.app.operations import all_operations
 from wedsync.cli import main
 from wedsync.config import Config, Home, format_value, load_config
 from wedsync.config import model as config_model
@@ -202,10 +207,81 @@ def sql_page() -> str:
     return "\n".join(parts)
 
 
+def operations_page() -> str:
+    """Every operation of `/api`, from the table that its router is made of."""
+    with TemporaryDirectory() as place:
+        platform = Platform(Home(Path(place)), {})
+        document = openapi(all_operations(platform, reader=StatusReader(platform)), version=__version__)
+        platform.state.close()
+    schemas = document["components"]["schemas"]
+    parts = [
+        f"# Operations API\n\n{_MADE}"
+        "What an operator does, over HTTP, for administrators (docs/how-to/operate-over-http.md). The same as\n"
+        "OpenAPI 3.1: `/api/openapi.json`.\n"
+    ]
+    for path, methods in document["paths"].items():
+        parts += [
+            _operation(f"{method.upper()} /api{path}", operation, schemas) for method, operation in methods.items()
+        ]
+    parts.append("## Values\n")
+    parts += [_value(name, schema) for name, schema in sorted(schemas.items()) if "properties" in schema]
+    return "\n".join(parts)
+
+
+def _operation(address: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    lines = [f"## {address}\n", operation["summary"] + "\n"]
+    rows = [
+        f"| `{it['name']}` | {it['in']} | {_type(it['schema'])} | {_cell(it.get('description', ''))} |"
+        for it in operation["parameters"]
+    ]
+    if rows:
+        lines.append("| parameter | in | | |\n| --- | --- | --- | --- |\n" + "\n".join(rows) + "\n")
+    if "requestBody" in operation:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        lines.append(f"Body: {_type(schema)}. {schemas[_name(schema)].get('description', '')}\n")
+    answers = [
+        f"| {status} | {_type(it['content']['application/json']['schema'])} | {_cell(it['description'])} |"
+        for status, it in operation["responses"].items()
+    ]
+    lines.append("| status | answer | |\n| --- | --- | --- |\n" + "\n".join(answers) + "\n")
+    return "\n".join(lines)
+
+
+def _value(name: str, schema: dict[str, Any]) -> str:
+    required = schema.get("required", ())
+    rows = [
+        f"| `{key}` | {_type(kind)} | {'' if key in required else 'may be left out'} |"
+        for key, kind in schema["properties"].items()
+    ]
+    about = " ".join(schema.get("description", "").split())
+    return f"### {name}\n\n{about}\n\n| key | | |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
+
+
+def _type(schema: dict[str, Any]) -> str:
+    match schema:
+        case {"$ref": _}:
+            return f"`{_name(schema)}`"
+        case {"anyOf": options}:
+            return " or ".join(_type(option) for option in options)
+        case {"enum": values}:
+            return ", ".join(f"`{value}`" for value in values)
+        case {"type": "array", "items": items}:
+            return f"list of {_type(items)}"
+        case {"format": kind} | {"type": kind}:
+            return str(kind)
+        case _:
+            return "any value"
+
+
+def _name(schema: dict[str, Any]) -> str:
+    return str(schema["$ref"]).rpartition("/")[2]
+
+
 PAGES = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "errors.md": errors_page,
+    "operations-api.md": operations_page,
     "lint.md": lint_page,
     "sql.md": sql_page,
 }

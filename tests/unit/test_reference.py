@@ -20,7 +20,9 @@ def _pages() -> dict[str, Callable[[], str]]:
     return module.PAGES
 
 
-@pytest.mark.parametrize("name", ["settings.md", "commands.md", "errors.md", "lint.md", "sql.md"])
+@pytest.mark.parametrize(
+    "name", ["settings.md", "commands.md", "errors.md", "operations-api.md", "lint.md", "sql.md"]
+)
 def test_a_reference_page_says_what_the_code_says(name: str) -> None:
     assert (_DOCS / "reference" / name).read_text() == _pages()[name](), "run docs/generate.py"
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from time import monotonic
 from typing import Any
 
@@ -38,7 +37,6 @@ from wedsync.process import FileLock
 from wedsync.recovery import JournalEntry, RecoveryPlan
 from wedsync.state import Action, Run, RunKind, actions
 
-_FRESH_FOR = timedelta(seconds=2)
 _RECOVERIES = frozenset({RunKind.RECOVERY, RunKind.UNDO})
 _BACKUPS = frozenset({RunKind.BACKUP, RunKind.VERIFICATION})
 
@@ -103,12 +101,14 @@ class HomeBackups:
         return self._background.newest(_BACKUPS, limit=limit), self._platform.backup_records.runs(limit=limit)
 
     async def _survey(self) -> Survey:
-        """However many ask, the repositories are read once in two seconds at the most."""
+        """What the repositories hold now. Those who ask while they are read share the next reading."""
+        asked_at = monotonic()
         async with self._lock:
-            if self._surveyed is None or monotonic() - self._surveyed[0] > _FRESH_FOR.total_seconds():
+            if self._surveyed is None or self._surveyed[0] < asked_at:
+                began_at = monotonic()
                 found = await self._platform.surveyor.survey()
                 self._platform.backup_records.save(found.catalogue)
-                self._surveyed = (monotonic(), found)
+                self._surveyed = (began_at, found)
             return self._surveyed[1]
 
     async def _schedule(self) -> Schedule:
