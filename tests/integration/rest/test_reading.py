@@ -1,5 +1,7 @@
 """Reading through the data API: what comes back for a query."""
 
+from urllib.parse import quote
+
 import pytest
 
 from support.rest_app import Call, Gate
@@ -604,6 +606,20 @@ EMBEDDING = [
         "GET /weddings?select=id,people:guests(id)&id=eq.1&guests.id=eq.2",
         [{"id": 1, "people": [{"id": 2}]}],
     ),
+    Call(
+        "called by its alias",
+        "GET /weddings?select=id,people:guests(id)&id=eq.1&people.id=eq.2",
+        [{"id": 1, "people": [{"id": 2}]}],
+        headers={"warning": None},
+    ),
+    Call(
+        "called by its name, with a warning",
+        "GET /weddings?select=id,people:guests(id)&id=eq.1&guests.limit=0",
+        [{"id": 1, "people": []}],
+        headers={
+            "warning": '299 wedsync "Embedded resource was referenced by relation name even though it has an alias. This is deprecated and will stop working in a future release. Update `guests` to `people` in query string filters, orders or limits."'
+        },
+    ),
     Call("filter of what is not embedded", "GET /weddings?guests.id=eq.2", {"code": "PGRST108"}, status=400),
     Call(
         "the same table twice",
@@ -785,3 +801,12 @@ ALL = [
 @pytest.mark.asyncio(loop_scope="session")
 async def test_reading(group: str, call: Call, season_gate: Gate) -> None:
     await season_gate.check(call)
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_name_cannot_end_a_header(season_gate: Gate) -> None:
+    alias = quote('"a\r\nset-cookie: b=c\\""')
+    answer = await season_gate.ask(f"GET /weddings?select={alias}:guests(id)&guests.limit=1")
+    assert answer.status_code == 200
+    assert "`guests` to `a??set-cookie: b=c?`" in answer.headers["warning"]
+    assert "set-cookie" not in answer.headers

@@ -120,11 +120,21 @@ def _read(planning: _Planning) -> Prepared:
     return Prepared(
         action=Action.READ,
         plan=_finished(plan, negotiated),
-        headers=planning.headers(planning.prefer.applied()),
+        headers=(*planning.headers(planning.prefer.applied()), *_warned(plan)),
         body_headers=planning.body_headers(negotiated.media),
         address=b"/" + quote(table.name, safe="").encode(),
         one_object=negotiated.media.kind is Kind.OBJECT,
     )
+
+
+def _warned(plan: Plan) -> tuple[Header, ...]:
+    """RFC 7234's header for what goes away. Names in it are the client's: they must not end header or text."""
+    if plan.warning is None:
+        return ()
+    text = "".join(
+        character if character.isprintable() and character != '"' else "?" for character in plan.warning
+    )
+    return ((b"warning", f'299 wedsync "{text}"'.encode("latin-1", "replace")),)
 
 
 def _write(planning: _Planning) -> Prepared:

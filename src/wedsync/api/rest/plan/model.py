@@ -54,3 +54,5 @@ class Plan:
     """The rows are PostgreSQL's plan instead, a line each."""
     is_marked: bool = False
     """The body was made by a function of the database's: a `t` and the text, or a `b` and bytes in hexadecimal."""
+    warning: str | None = None
+    """For the header `Warning`: what the client should write differently."""

@@ -81,6 +81,8 @@ class Child:
     junction_alias: str
     join_alias: str
     """What a joined relation is called."""
+    is_called_by_target: bool = False
+    """Whether a filter, order or limit calls it by its own name despite its alias."""
 
     @property
     def is_empty(self) -> bool:

@@ -1,10 +1,11 @@
 """Reading a table: one statement for rows and counts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from wedsync.api.rest.plan.model import Estimate, Plan
-from wedsync.api.rest.plan.node import Node, Reading, Source, table_source
+from wedsync.api.rest.plan.node import Child, Node, Reading, Source, table_source
 from wedsync.api.rest.plan.resolve import resolve
 from wedsync.api.rest.plan.select import Selecting
 from wedsync.api.rest.plan.sql import Sql, compose, identifier, number, rendered
@@ -46,6 +47,8 @@ class Selection:
     """The columns that the source has to have; `None`: all."""
     is_plain: bool
     """Whether whole rows are selected and nothing besides: custom media types are for these."""
+    warning: str | None
+    """What the client should write differently."""
 
 
 def select_from(query: Query, source: Source, reading: Reading) -> Selection:
@@ -57,6 +60,7 @@ def select_from(query: Query, source: Source, reading: Reading) -> Selection:
         counted=selecting.count(root),
         is_limited=reading.max_rows is not None or root.limit is not None or root.offset is not None,
         needs=needed_columns(root),
+        warning=_warning(root),
         is_plain=not root.children
         and [item.field.name for item in root.fields] == ["*"]
         and root.fields[0].aggregate is None,
@@ -88,7 +92,12 @@ def plan_read(
         )
     )
     return Plan(
-        sql=sql, slots=slots, read_only=True, media_type=media_type, estimate=estimate(selection, reading, count)
+        sql=sql,
+        slots=slots,
+        read_only=True,
+        media_type=media_type,
+        estimate=estimate(selection, reading, count),
+        warning=selection.warning,
     )
 
 
@@ -128,3 +137,21 @@ def needed_columns(root: Node) -> frozenset[str] | None:
         pairs = child.way.junction.source_columns if child.way.junction else child.way.columns
         names |= {own for own, _ in pairs}
     return None if "*" in names else frozenset(names)
+
+
+def _warning(root: Node) -> str | None:
+    """That relations with an alias are called by their own names, in PostgREST's words."""
+    renamed = ", ".join(f"`{child.target}` to `{child.key}`" for child in _called_by_target(root))
+    if not renamed:
+        return None
+    return (
+        "Embedded resource was referenced by relation name even though it has an alias. This is deprecated and "
+        f"will stop working in a future release. Update {renamed} in query string filters, orders or limits."
+    )
+
+
+def _called_by_target(node: Node) -> Iterator[Child]:
+    for child in node.children:
+        if child.is_called_by_target:
+            yield child
+        yield from _called_by_target(child.node)

@@ -35,7 +35,7 @@ class _Resolving:
         if not self._reading.aggregates and any(item.aggregate for item in fields):
             raise aggregates_not_allowed()
         fields = tuple(_count_of_rows(item, source, self._reading) for item in fields)
-        own, inside = _distributed(levels, relations)
+        own, inside, old_names = _distributed(levels, relations)
         return Node(
             source=source,
             alias=alias,
@@ -45,8 +45,10 @@ class _Resolving:
             limit=next((level.limit for level in own if level.limit is not None), None),
             offset=next((level.offset for level in own if level.offset is not None), None),
             children=tuple(
-                self._child(relation, below, source, alias, depth)
-                for relation, below in zip(relations, inside, strict=True)
+                replace(
+                    self._child(relation, below, source, alias, depth), is_called_by_target=number in old_names
+                )
+                for number, (relation, below) in enumerate(zip(relations, inside, strict=True))
             ),
         )
 
@@ -100,9 +102,13 @@ def _without_star(fields: Iterable[SelectField], table: Table) -> Iterator[Selec
 
 def _distributed(
     levels: Iterable[Level], relations: Sequence[SelectRelation]
-) -> tuple[list[Level], list[list[Level]]]:
-    """The levels of this node, and of each relation below it. Raises PGRST108 for one that is not embedded."""
+) -> tuple[list[Level], list[list[Level]], set[int]]:
+    """The levels of this node, of each relation below it, and which relations are called by an old name.
+
+    Raises PGRST108 for one that is not embedded.
+    """
     own: list[Level] = []
+    old_names: set[int] = set()
     inside: list[list[Level]] = [[] for _ in relations]
     for level in levels:
         if not level.path:
@@ -113,7 +119,9 @@ def _distributed(
         if number is None:
             raise not_embedded(first)
         inside[number].append(replace(level, path=tuple(rest)))
-    return own, inside
+        if relations[number].key != first:
+            old_names.add(number)
+    return own, inside, old_names
 
 
 def _position(name: str, relations: Sequence[SelectRelation]) -> int | None:
