@@ -287,3 +287,18 @@ def test_the_sockets_directory_is_short_enough_for_the_kernel() -> None:
     assert near.sockets == near.run
     assert far.sockets.parent == Path("/tmp")  # noqa: S108 - the answer, not a place we write to
     assert far.sockets != Home(Path("/srv") / ("v" * 100)).sockets
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("password_needs = 'digit umlaut'", "auth.password_needs"),
+        ("site_url = 'app.example.com'", "auth.site_url"),
+        ("api_url = 'https://user@host'", "auth.api_url"),
+        ("password_min_length = 1", "auth.password_min_length"),
+        ("token_lasts = '10ms'", "auth.token_lasts"),
+    ],
+)
+def test_a_setting_of_sign_in_that_cannot_work_is_named(home: Home, text: str, named: str) -> None:
+    with pytest.raises(ConfigProblem, match=named):
+        load(home, f"[auth]\n{text}\n")

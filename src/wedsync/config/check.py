@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from wedsync.config.model import Compression, Config, Profile, RepositoryConfig
+from wedsync.config.model import AuthConfig, ClusterConfig, Compression, Config, Profile, RepositoryConfig
 from wedsync.errors import ConfigProblem
 
 _LEVELS = {
@@ -68,11 +68,17 @@ def check(config: Config, origin_of: Callable[[str], str]) -> None:
             "backup.recovery_window is shorter than backup.repo1.full_every",
             "there would be moments without a backup to start from",
         )
-    for setting, value in config.cluster.settings.items():
+    for name, what, hint in (*_sign_in(config.auth), *_cluster(config.cluster)):
+        raise problem(name, what, hint)
+
+
+def _cluster(cluster: ClusterConfig) -> Iterator[tuple[str, str, str | None]]:
+    """What is wrong with further settings of PostgreSQL: name, what, and what to do."""
+    for setting, value in cluster.settings.items():
         if "\n" in value or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", setting):
-            raise problem("cluster.settings", f"cluster.settings: {setting!r} is no setting of one line")
+            yield "cluster.settings", f"cluster.settings: {setting!r} is no setting of one line", None
         if setting in _OURS:
-            raise problem("cluster.settings", f"cluster.settings may not set {setting}", f"use {_OURS[setting]}")
+            yield "cluster.settings", f"cluster.settings may not set {setting}", f"use {_OURS[setting]}"
 
 
 def _ranges(config: Config) -> Iterator[tuple[str, float, tuple[float, float]]]:
@@ -89,14 +95,31 @@ def _ranges(config: Config) -> Iterator[tuple[str, float, tuple[float, float]]]:
     yield "database.pool.min_size", config.database.pool.min_size, (1, 10_000)
     yield "database.pool.prepared_statements", config.database.pool.prepared_statements, (0, 10_000)
     yield "migrations.lock_tries", config.migrations.lock_tries, (1, 10_000)
+    yield "auth.password_min_length", config.auth.password_min_length, (6, 128)
+    yield "auth.calls_per_minute", config.auth.calls_per_minute, (1, 1_000_000)
+    yield "auth.max_factors", config.auth.max_factors, (0, 100)
+    yield "auth.mail.port", config.auth.mail.port, (1, 65535)
     yield "backup.processes", config.backup.processes, (0, 999)
     yield "backup.compression_level", config.backup.compression_level, _LEVELS[config.backup.compression]
+
+
+def _sign_in(auth: AuthConfig) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with the settings of sign-in: name, what, and what to do."""
+    unknown = sorted(set(auth.password_needs.split()) - {"lower", "upper", "digit", "symbol"})
+    if unknown:
+        yield "auth.password_needs", f"auth.password_needs has {unknown[0]!r}", "lower, upper, digit, symbol"
+    for name, url in (("auth.api_url", auth.api_url), ("auth.site_url", auth.site_url)):
+        if url and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", url):
+            yield name, f"{name} is no address of the web: {url!r}", "write it like https://app.example.com"
 
 
 def _pauses(config: Config) -> Iterator[tuple[str, timedelta]]:
     """Durations that something waits for: none may be so short that it never rests."""
     for name in ("archive_timeout", "heartbeat_every", "retry_after", "deadline"):
         yield f"backup.{name}", getattr(config.backup, name)
+    for name in ("token_lasts", "session_idle", "letter_lasts"):
+        yield f"auth.{name}", getattr(config.auth, name)
+    yield "auth.mail.deadline", config.auth.mail.deadline
     yield from _rhythm("backup.repo1", config.backup.repo1)
     yield from _rhythm("backup.repo2", config.backup.repo2)
 
