@@ -8,7 +8,7 @@ from wedsync.api.callers import Caller, Callers, TokenProblem
 from wedsync.api.limits import OnceOnly
 from wedsync.api.rest.answer import Answer, answer_of
 from wedsync.api.rest.errors import MAY_BE_STALE, RestError, body_malformed, refused, token_refused, unserved
-from wedsync.api.rest.headers import read_headers
+from wedsync.api.rest.headers import Headers, read_headers
 from wedsync.api.rest.openapi import Descriptions, Visible, address_of, headers_of
 from wedsync.api.rest.payload import Content
 from wedsync.api.rest.plan.guards import REFUSAL_SQLSTATE, refusal
@@ -28,6 +28,8 @@ from wedsync.errors import WedsyncError
 _PERHAPS_STALE = MAY_BE_STALE | {"PGRST200", "PGRST202", "PGRST204", "PGRST205"}
 """Codes of answers that a newer catalogue may make good."""
 _NO_CONTENT = 204
+_LARGEST_KEPT = 8 * 1024
+"""Bytes of a request by which something is kept: who sends large ones does not fill our memory."""
 
 
 class Runner(Protocol):
@@ -68,6 +70,7 @@ class RestApp:
         self._settings = settings or RestSettings()
         self._descriptions = Descriptions()
         self._planned_with: Catalogue | None = None
+        self._headers = Recent[tuple[tuple[bytes, bytes], ...], Headers](self._settings.most_plans)
         self._routes = Recent[tuple[object, ...], Route](self._settings.most_plans)
         self._plans = Recent[tuple[object, ...], Prepared](self._settings.most_plans)
 
@@ -95,7 +98,7 @@ class RestApp:
             names: dict[bytes, bytes] = scope["headers_by_name"]
             caller = await self._callers.identify(names.get(b"authorization"), names.get(b"apikey"))
         body = await _body(receive) if scope["method"] in WITH_BODY else b""
-        incoming = Incoming(scope, caller, read_headers(tuple(scope["headers"])), body)
+        incoming = Incoming(scope, caller, self._headers_of(scope), body)
         catalogue = self._catalogues.current
         try:
             return await self._attempt(incoming, catalogue)
@@ -105,6 +108,16 @@ class RestApp:
             ):
                 raise
         return await self._attempt(incoming, self._catalogues.current)
+
+    def _headers_of(self, scope: Scope) -> Headers:
+        """The headers: read once for all requests that have the same."""
+        key = tuple(scope["headers"])
+        headers = self._headers.get(key)
+        if headers is None:
+            headers = read_headers(key)
+            if len(headers.request) <= _LARGEST_KEPT:
+                self._headers.keep(key, headers)
+        return headers
 
     async def _attempt(self, incoming: Incoming, catalogue: Catalogue) -> Answer:
         """Plan, run, answer; `RestError` of all that can be told to the client."""
@@ -152,7 +165,8 @@ class RestApp:
         if route is None:
             own_path = path[len(scope.get("root_path", "")) :]
             route = new_route(method, own_path, headers, catalogue, may_see_plans=may_see_plans)
-            self._routes.keep(key, route)
+            if len(path) + len(headers.request) <= _LARGEST_KEPT:
+                self._routes.keep(key, route)
         return route
 
     def _prepared(self, route: Route, shape: Shape, content: Content | None, catalogue: Catalogue) -> Prepared:
@@ -170,7 +184,8 @@ class RestApp:
                 may_see_plans=route.may_see_plans,
             )
             prepared = prepare(asked, catalogue, self._settings)
-            self._plans.keep(key, prepared)
+            if len(shape.key) <= _LARGEST_KEPT:
+                self._plans.keep(key, prepared)
         return prepared
 
     async def _describe(self, incoming: Incoming, route: Route, catalogue: Catalogue) -> Answer:

@@ -1,7 +1,6 @@
-"""What the headers of a request say to the data API; worked out once for all requests with the same headers."""
+"""What the headers of a request say to the data API."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import msgspec
 
@@ -27,7 +26,6 @@ class Headers:
     """As JSON: setting `request.cookies`."""
 
 
-@lru_cache(maxsize=1024)
 def read_headers(given: tuple[Header, ...]) -> Headers:
     """Read the headers of a request; names are in lower case, as ASGI has them."""
     found: dict[bytes, bytes] = {}

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 
 from wedsync.api.rest.errors import media_type_unavailable
 from wedsync.database.catalogue import ANY_ROW, Catalogue, Name
@@ -66,7 +65,6 @@ _ANY = MediaType(Kind.ANY, "*/*")
 OPENAPI = MediaType(Kind.OTHER, "application/openapi+json")
 
 
-@lru_cache(maxsize=512)
 def media_type(text: str) -> MediaType:
     """The media type that a header names; one that is no media type stays as it was written."""
     whole = _TYPE.fullmatch(text)
@@ -89,7 +87,6 @@ def media_type(text: str) -> MediaType:
     return MediaType(Kind.OTHER, name if name in _WITH_CHARSET or name == "application/octet-stream" else text)
 
 
-@lru_cache(maxsize=512)
 def accepted(header: bytes) -> tuple[MediaType, ...]:
     """What a client accepts, the most wanted first; no header accepts anything."""
     wanted = [_with_quality(part.strip()) for part in _SEPARATOR.split(header.decode("latin-1")) if part.strip()]

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 
 from wedsync.api.rest.errors import preferences_invalid
 
@@ -123,7 +122,6 @@ _BY_WORD = {
 }
 
 
-@lru_cache(maxsize=1024)
 def preferences(header: bytes, *, allow_rollback: bool, time_zones: frozenset[str]) -> Preferences:
     """The preferences of a request's `Prefer` headers, joined by commas; of each kind the first counts.
 

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QueryLimits:
-    """Bounds of what is parsed and planned; beyond them a request is refused (PGRST100)."""
+    """Bounds of what is parsed and planned; beyond them a request is refused (PGRST100).
+
+    Compared by identity: it is part of what shapes are looked up by, with each request.
+    """
 
     length: int = 65_536
     """Bytes of the query string."""
