@@ -392,8 +392,9 @@ async def test_a_migration_is_queued_with_the_checksum_of_its_file(service: Asyn
 
 
 async def test_an_unknown_job_is_an_error(service: AsyncConnection[DictRow]) -> None:
-    with pytest.raises(psycopg.errors.NoDataFound, match="no job 4711"):
+    with pytest.raises(psycopg.Error, match="no job 4711") as caught:
         await ask(service, "get_job(4711)")
+    assert caught.value.sqlstate == "PT404"
 
 
 async def test_growth_is_of_the_samples(cluster: Server) -> None:

@@ -16,6 +16,8 @@ from wedsync.errors import NotThere, UsageProblem
 from wedsync.monitoring import DatabaseMetrics, Ping, ask_health, ask_metrics
 from wedsync.sql import statements
 
+_NO_JOB = {"PT404", "P0002"}
+"""SQLSTATE of get_job since migration 0019, and before."""
 _JOB_MAY_TAKE = timedelta(seconds=20)
 _LOOK_AGAIN_S = 0.25
 
@@ -49,7 +51,9 @@ class HomeCare:
         """How a job stands. Raises `NotThere`."""
         try:
             return msgspec.convert(await self._call("get_job", by=None, job=number), JobAnswer)
-        except psycopg.errors.NoDataFound as error:
+        except psycopg.Error as error:
+            if error.sqlstate not in _NO_JOB:
+                raise
             raise NotThere(f"there is no job {number}") from error
 
     async def job_end(self, number: int) -> JobAnswer:

@@ -21,7 +21,7 @@ from wedsync.config import GatewayConfig, PoolConfig
 from wedsync.database import ConnectionTarget
 from wedsync.database.catalogue import CatalogueSource
 from wedsync.database.pipeline import PipelinePool
-from wedsync.errors import CannotConnect, GatewayRefused, LoginRoleUnfit, SignInRefused, WedsyncError
+from wedsync.errors import CannotConnect, SignInRefused, WedsyncError
 from wedsync.events import Event, observe
 from wedsync.web import serve
 
@@ -146,7 +146,8 @@ class DataGateway:
     async def serving(self) -> AsyncGenerator[None]:
         """Serve within the `async with`: the database is opened as soon as it lets us in, and closed last.
 
-        Ends the body with `GatewayRefused` or `SignInRefused` where the login does not fit and nobody mends it.
+        Ends the body with `GatewayRefused`, `SignInRefused` or their like where the login does not fit and
+        nobody mends it.
         """
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(self._keep(), name="data gateway")
@@ -170,11 +171,10 @@ class DataGateway:
         while True:
             try:
                 await self._try_to_open()
-            except (GatewayRefused, SignInRefused, LoginRoleUnfit) as error:
-                if self._served.gives_up:
+            except (WedsyncError, psycopg.Error) as error:
+                passes = isinstance(error, CannotConnect | psycopg.Error) and not isinstance(error, SignInRefused)
+                if self._served.gives_up and not passes:
                     raise
-                self._not_served(error)
-            except (CannotConnect, psycopg.Error) as error:
                 self._not_served(error)
             else:
                 self._why_not = None
@@ -187,8 +187,8 @@ class DataGateway:
         async with await served.target.connect() as connection:
             facts = await read_login_facts(connection, schemas=schemas, anon_role=self._anonymous)
         refuse_unfit(facts, anon_role=self._anonymous)
-        await self.pool.open()
         await self.catalogues.refresh()
+        await self.pool.open()
         for problem in (*warnings_about(facts, connections=served.max_connections), *self.pool.remarks):
             observe(LoginUnfit(problem=problem))
         observe(DatabaseServed(database=str(served.target), login=facts.login, version=facts.version_num // 10000))

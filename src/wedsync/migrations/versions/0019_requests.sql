@@ -124,3 +124,23 @@ create policy key_scope on public.payments as restrictive to authenticated
     using ((select app.key_allows('money'))) with check ((select app.key_allows('money')));
 create policy key_scope on public.webhook_events as restrictive to authenticated
     using ((select app.key_allows('webhooks'))) with check ((select app.key_allows('webhooks')));
+
+-- A job that is not there is "not found" over HTTP, no failure of the server.
+create or replace function public.get_job(job_id integer) returns jsonb
+    language plpgsql stable security definer
+    set search_path = ''
+as $$
+declare
+    answer jsonb;
+begin
+    select jsonb_build_object(
+        'id', j.id, 'kind', j.kind, 'target', j.target, 'status', j.state, 'attempts', j.attempts,
+        'requested_by', j.requested_by, 'requested_at', j.requested_at, 'started_at', j.started_at,
+        'finished_at', j.finished_at, 'not_before', j.not_before, 'result', j.result, 'error', j.error)
+      into answer from ops.jobs j where j.id = job_id;
+    if not found then
+        raise exception 'there is no job %', job_id using errcode = 'PT404';
+    end if;
+    return answer;
+end
+$$;
