@@ -149,6 +149,7 @@ def measure_all(
 ) -> list[Run]:
     """All jobs with all numbers of connections; without a server: the floor."""
     runs: list[Run] = []
+    ground.settle()  # what the server before this one still had under way when its load ended
     with server.running() if server is not None else nullcontext():
         ground.settle()
         for job in jobs:

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection that sends bytes made before and reads the answer's status, and does nothing else.
 
-The generator shares its processors with what it measures: a request costs a tenth of what a whole HTTP client
-takes (docs/explanation/measurements.md).
+The generator shares its processors with what it measures: a request costs a sixth of what aiohttp takes
+(docs/explanation/measurements.md).
 """
 
 import asyncio
