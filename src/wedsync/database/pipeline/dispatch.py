@@ -33,6 +33,7 @@ from wedsync.events import observe
 
 PATIENCE_S = 0.1
 """A batch that no connection has taken after this long is refused: the caller hears of it while it can act."""
+_PATIENCE_ALONE_S = 1.0
 BRIDGED_S = 5.0
 """While no connection is left, requests wait for one this long, so that a restart is only a pause."""
 _HOLD_S = 0.02
@@ -362,8 +363,13 @@ async def _cancel(connection: PipelinedConnection) -> None:
 
 
 def _patience_s(batch: Batch) -> float:
-    """What was begun once, and is run again for no fault of its own, is not refused like a newcomer."""
-    return BRIDGED_S if batch.tries else PATIENCE_S
+    """What was begun once, and is run again for no fault of its own, is not refused like a newcomer.
+
+    And who asks for what takes long anyway can wait until a connection has been opened for it.
+    """
+    if batch.tries:
+        return BRIDGED_S
+    return _PATIENCE_ALONE_S if batch.alone else PATIENCE_S
 
 
 def _fail(batch: Batch, error: Exception) -> None:
