@@ -17,7 +17,8 @@ from support.pgbouncer import PgBouncer, pgbouncer
 from support.pipelines import SCHEMA, a_pool, gateway_login, value, work, write
 from support.ports import free_port
 from support.recoveries import processes_in
-from wedsync.cluster import Server, ServerState
+from wedsync.cluster import Server, ServerState, capabilities, examine
+from wedsync.cluster.poolers import has_known_holes
 from wedsync.database import ConnectionTarget
 from wedsync.database.pipeline import PipelinePool, StatementFailed
 from wedsync.errors import CannotConnect, CommitUnknown, Overloaded, PipelineBroken
@@ -245,6 +246,14 @@ async def test_through_pgbouncer_in_transaction_mode_nobody_gets_anothers_statem
                 await one.run(write("select 1 / 0", undo=True))
             asked += sum(answers)
         assert asked > 200
+
+
+async def test_doctor_sees_the_pooler_and_says_whether_it_is_safe(bouncer: PgBouncer) -> None:
+    facts = await examine(bouncer.target)
+    assert facts.pooler is not None
+    assert "PgBouncer" in facts.pooler
+    (found,) = [each for each in capabilities(facts) if each.feature == "safe pooler"]
+    assert found.available is (has_known_holes(facts.pooler) is False)
 
 
 async def test_a_restarted_pgbouncer_is_found_again(

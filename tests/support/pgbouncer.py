@@ -65,6 +65,7 @@ async def pgbouncer(behind: ConnectionTarget, folder: Path, *, servers: int) -> 
         f"[databases]\n{behind.dbname} = host={behind.host} port={behind.port} dbname={behind.dbname}\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
         f"auth_type = plain\nauth_file = {folder}/users.txt\nlogfile = {folder}/log\n"
+        f"stats_users = {behind.user}\n"
         f"pool_mode = transaction\ndefault_pool_size = {servers}\nmax_client_conn = 100\n"
     )
     target = ConnectionTarget(

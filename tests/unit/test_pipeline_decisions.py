@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wedsync.cluster.poolers import UNKNOWN_POOLER, has_known_holes
 from wedsync.database.pipeline import ExposedRole, LoginRole, ServerError, Statement, Work, check_login
 from wedsync.database.pipeline.history import Histories, History
 from wedsync.database.pipeline.limit import Bounds, ConcurrencyLimit, Window, next_limit
@@ -255,3 +256,17 @@ def test_a_login_role_is_told_whom_it_cannot_become_and_what_it_should_not_be() 
     with pytest.raises(LoginRoleUnfit, match="'x'") as unfit:
         check_login(good, [anon, ExposedRole(name="x", exists=False, may_be_taken=False)])
     assert "no such role" in str(unfit.value)
+
+
+@pytest.mark.parametrize(
+    ("pooler", "holes"),
+    [
+        ("PgBouncer 1.18.0", True),
+        ("PgBouncer 1.25.2", True),
+        ("PgBouncer 1.26.1", False),
+        ("PgBouncer 2.0.0", False),
+        (UNKNOWN_POOLER, None),
+    ],
+)
+def test_old_poolers_are_known_to_be_vulnerable(pooler: str, holes: bool | None) -> None:
+    assert has_known_holes(pooler) is holes

@@ -10,6 +10,7 @@ from pathlib import Path
 from psycopg.rows import DictRow, dict_row
 
 from wedsync.cluster.health import HomeFacts
+from wedsync.cluster.poolers import SAFE_PGBOUNCER, find_pooler, has_known_holes
 from wedsync.cluster.roles import ROLES
 from wedsync.database import ConnectionTarget
 from wedsync.sql import statements
@@ -66,6 +67,8 @@ class Facts:
     """Whether the data directory can be read on this host; None: its place is not known."""
     clock_ahead: timedelta = timedelta(0)
     """How far the server's clock is ahead of ours."""
+    pooler: str | None = None
+    """What is between us and the server, such as `PgBouncer 1.18.0`."""
     home: HomeFacts | None = None
     """What the platform's own home shows (profile `local`)."""
 
@@ -119,6 +122,7 @@ async def examine(target: ConnectionTarget, *, home: HomeFacts | None = None) ->
             },
             data_directory_here=_is_readable_here(settings.get("data_directory")),
             clock_ahead=seen["now"] - (asked_at + took / 2),
+            pooler=await find_pooler(connection, target),
             home=home,
         )
 
@@ -155,6 +159,8 @@ def capabilities(facts: Facts, *, archive_command: str | None = None) -> list[Ca
         _commit_times(facts),
         _clock(facts),
     ]
+    if facts.pooler is not None:
+        found.append(_pooler(facts.pooler))
     if facts.home is not None:
         found += [*_of_engine(facts.version, facts.home), *home_capabilities(facts.home)]
     return found
@@ -167,6 +173,24 @@ def _version(facts: Facts) -> Capability:
         available=major >= OLDEST,
         because=f"PostgreSQL {_shown(facts.version)}; {OLDEST} or newer is needed",
         remedy=() if major >= OLDEST else (f"pg_upgrade to {OLDEST} or newer",),
+    )
+
+
+def _pooler(pooler: str) -> Capability:
+    holes = has_known_holes(pooler)
+    safe = ".".join(map(str, SAFE_PGBOUNCER))
+    judged = {
+        None: f"known holes of PgBouncer are closed from {safe} on; its version could not be asked",
+        True: f"CVE-2026-107350 and others: known holes are closed from {safe} on",
+        False: f"known holes are closed from {safe} on",
+    }
+    return Capability(
+        feature="safe pooler",
+        available=holes is False,
+        because=f"{pooler} is in between; {judged[holes]}",
+        remedy=()
+        if holes is False
+        else (f"install PgBouncer {safe} or newer", "or name the server itself in the DSN"),
     )
 
 
