@@ -102,8 +102,6 @@ async def test_what_was_acknowledged_is_there_and_what_was_refused_is_not(
         await asyncio.gather(*writers)
         there = await kept(pool, "w%")
     check(said, there)
-    if how == "terminate backends":
-        assert not [error for error in said.values() if error is not None]  # the server says what it did not do
 
 
 async def test_reads_under_way_when_the_server_restarts_are_answered(

@@ -292,7 +292,10 @@ class PipelinedConnection:
         if isinstance(expected, Parse):
             self._names.settle(expected.role, expected.text, is_parsed=is_good)
         elif is_good and expected is not None:
-            batch.results.append(_result(result, expected))
+            taken = _result(result, expected)
+            batch.results.append(taken)
+            if self._partial_reads > _SMALL_READS and _bytes_of(taken) > self._result_bytes_max:
+                batch.is_too_large = True  # libpq read on while it was counted: this count is exact
         elif batch.command is not None:
             batch.tag = result.command_status
         if is_good or status == _ABORTED:
@@ -324,6 +327,10 @@ class PipelinedConnection:
 
 def _readable_bytes(socket: int) -> int:
     return int.from_bytes(fcntl.ioctl(socket, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def _bytes_of(result: Result) -> int:
+    return sum(len(value) for row in result.rows for value in row if value is not None)
 
 
 def _result(result: PGresult, known: Prepared) -> Result:

@@ -111,6 +111,8 @@ class Dispatcher:
             self.limit.started(head.asked_at, now)
         if batch.mistake is not None:
             _fail(batch, batch.mistake)
+        elif batch.is_too_large and batch.work.read_only:
+            _fail(batch, _too_large(batch, "more than the gateway takes into its memory"))
         elif batch.refusal is not None:
             self._refused(connection, batch, now)
         else:
