@@ -273,6 +273,36 @@ async def test_past_capacity_a_request_is_refused_at_once(login: ConnectionTarge
             task.cancel()
 
 
+async def test_a_burst_of_quick_requests_is_worked_off_instead_of_refused(login: ConnectionTarget) -> None:
+    async with a_pool(login, min_size=2, max_size=2) as pool:
+        quick = work("select pg_sleep(0.005), 7")
+        answers = await asyncio.gather(*(pool.run(quick) for _ in range(100)))
+        assert len(answers) == 100
+
+
+async def test_a_queue_that_stands_is_no_burst_any_more(login: ConnectionTarget) -> None:
+    async with a_pool(login, min_size=1, max_size=1) as pool:
+        quick = work("select pg_sleep(0.005), 7")
+        await pool.run(quick)
+        refused: list[float] = []
+
+        async def ask() -> None:
+            began = monotonic()
+            try:
+                await pool.run(quick)
+            except Overloaded:
+                refused.append(monotonic() - began)
+                await asyncio.sleep(0.02)
+
+        async def keep_asking() -> None:
+            while len(refused) < 200:
+                await ask()
+
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(keep_asking() for _ in range(90)))
+        assert sorted(refused[100:])[50] < 0.5  # 90 × 5 ms would be all in the first second's patience
+
+
 async def test_a_slow_statement_is_logged_without_its_values(
     login: ConnectionTarget, caplog: pytest.LogCaptureFixture
 ) -> None:

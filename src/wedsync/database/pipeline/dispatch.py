@@ -33,6 +33,8 @@ from wedsync.events import observe
 
 PATIENCE_S = 0.1
 """A batch that no connection has taken after this long is refused: the caller hears of it while it can act."""
+_BURST_S = 1.0
+"""But a queue that has stood for less than this, and moves, is a burst: it will be worked off."""
 _PATIENCE_ALONE_S = 1.0
 BRIDGED_S = 5.0
 """While no connection is left, requests wait for one this long, so that a restart is only a pause."""
@@ -57,6 +59,9 @@ class Dispatcher:
         self._waiting_alone: deque[Batch] = deque()
         self._borrowers: deque[asyncio.Future[PipelinedConnection]] = deque()
         self._cancels: set[asyncio.Task[None]] = set()
+        self._crowded_since: float | None = None
+        """Since when batches wait without the queue having been worked off; `None`: it was, last."""
+        self._finished_at = float("-inf")
         self._tick_due = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._took_s = self._quiet_s = 0.0
@@ -99,13 +104,17 @@ class Dispatcher:
         elif self._waiting:
             self._waiting.append(batch)
         elif (connection := place(self.members.all, history.usual_s, deep=self.deep)) is not None:
+            self._crowded_since = None
             self._send(connection, batch, now)
         else:
+            if self._crowded_since is None:
+                self._crowded_since = now
             self._waiting.append(batch)
         return batch
 
     def finished(self, connection: PipelinedConnection, batch: Batch, now: float) -> None:
         """The outcome of `batch` is known; the next one of the connection begins."""
+        self._finished_at = now
         head = connection.head
         if head is not None:
             self.limit.started(head.asked_at, now)
@@ -189,6 +198,8 @@ class Dispatcher:
                     break
                 self._waiting.popleft()
                 self._send(connection, batch, now)
+                if not self._waiting:
+                    self._crowded_since = None
             else:
                 self._waiting.popleft()
         while self._waiting_alone or self._borrowers:
@@ -313,6 +324,7 @@ class Dispatcher:
 
     def _refuse_late(self, now: float) -> None:
         away_since = self.members.away_since
+        in_burst = self._is_burst(now)
         for queue in (self._waiting, self._waiting_alone):
             while queue:
                 batch = queue[0]
@@ -322,17 +334,27 @@ class Dispatcher:
                     if now - away_since <= BRIDGED_S:
                         break
                     _fail(queue.popleft(), self._away())
-                elif now - max(batch.queued_at, self.members.back_at) > _patience_s(batch):
+                elif now - max(batch.queued_at, self.members.back_at) > _patience_s(batch, in_burst=in_burst):
                     queue.popleft()
                     _fail(batch, self._late(batch, now))
                 else:
                     break
 
+    def _is_burst(self, now: float) -> bool:
+        """Whether what waits came in one heap, or met a stall: more than a moment's work, but no overload.
+
+        It is not while nothing moves and what runs is not known to be quick: that may take any time.
+        """
+        if self._crowded_since is not None and now - self._crowded_since > _BURST_S:
+            return False
+        heads = (each.head for each in self.members.all)
+        return now - self._finished_at < PATIENCE_S or any(head and head.history.is_quick for head in heads)
+
     def _late(self, batch: Batch, now: float) -> Overloaded:
         self.limit.started(batch.asked_at, now)
         return Overloaded(
             "the database is busy",
-            detail=f"no connection was free within {PATIENCE_S * 1000:g} ms; {len(self.members.all)} are there",
+            detail=f"no connection was free within {(now - batch.queued_at) * 1000:.0f} ms; {len(self.members.all)} are there",
             retry_after_s=1,
         )
 
@@ -364,14 +386,16 @@ async def _cancel(connection: PipelinedConnection) -> None:
         await connection.cancel(_CANCEL_DEADLINE)
 
 
-def _patience_s(batch: Batch) -> float:
+def _patience_s(batch: Batch, *, in_burst: bool) -> float:
     """What was begun once, and is run again for no fault of its own, is not refused like a newcomer.
 
     And who asks for what takes long anyway can wait until a connection has been opened for it.
     """
     if batch.tries:
         return BRIDGED_S
-    return _PATIENCE_ALONE_S if batch.alone else PATIENCE_S
+    if batch.alone:
+        return _PATIENCE_ALONE_S
+    return _BURST_S if in_burst else PATIENCE_S
 
 
 def _fail(batch: Batch, error: Exception) -> None:

@@ -6,6 +6,7 @@ _UNKNOWN_S = 0.005
 """Taken for a statement that nobody has run yet: it gets a connection without others, if one is there."""
 _WEIGHT = 0.1
 """Part of the newest run in what is usual."""
+_QUICK_S = 0.02
 _SAMPLE = 32
 """Runs that make one mean for the quiet time."""
 _FORGET = 1.05
@@ -30,6 +31,11 @@ class History:
     def is_repeated(self) -> bool:
         """Whether it is worth a name and a plan in the server's memory."""
         return self.runs > 0
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it is known to take little time."""
+        return self.runs > 0 and self.usual_s < _QUICK_S
 
     def ran(self, took_s: float) -> None:
         """It ran and kept its connection for `took_s`.
