@@ -37,7 +37,12 @@ def register(main: click.Group) -> None:
         "--db-pool", type=click.IntRange(1, 1000), metavar="N", default=10, show_default=True, help="Connections."
     )
     @click.option("--search-path", metavar="A,B", default="public", show_default=True, help="Schemas besides.")
-    @click.option("--aggregates", is_flag=True, help="Let clients ask for sums and counts.")
+    @click.option(
+        "--aggregates/--no-aggregates",
+        default=True,
+        show_default=True,
+        help="Let clients ask for sums and counts.",
+    )
     @click.option("--tx-rollback", is_flag=True, help="Let clients try writes without keeping them.")
     @click.option("--timeout", type=click.FloatRange(0.01), metavar="S", help="For statements of any role.")
     @click.option("--cors-origins", metavar="A,B", default="*", show_default=True, help="Whose pages may call.")

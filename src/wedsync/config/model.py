@@ -150,8 +150,8 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Who a token must be for, if it says so (`aud`); empty: anybody."""
     max_rows: int | None = 1000
     """Rows of one answer at the most; none: as many as there are."""
-    aggregates: bool = False
-    """Whether `sum()`, `count()` and the like may be asked for: they can read whole tables."""
+    aggregates: bool = True
+    """Whether `sum()`, `count()` and the like may be asked for; what they cost is bounded by `statement_timeout`."""
     rollback_allowed: bool = False
     """Whether a client may try a write without keeping it: `Prefer: tx=rollback`."""
     largest_body: int = 10_485_760
