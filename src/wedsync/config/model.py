@@ -151,7 +151,7 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_rows: int | None = 1000
     """Rows of one answer at the most; none: as many as there are."""
     aggregates: bool = True
-    """Whether `sum()`, `count()` and the like may be asked for; what they cost is bounded by `statement_timeout`."""
+    """Whether `sum()`, `count()` and the like may be asked for; `statement_timeout` bounds what they cost."""
     rollback_allowed: bool = False
     """Whether a client may try a write without keeping it: `Prefer: tx=rollback`."""
     largest_body: int = 10_485_760

@@ -352,9 +352,10 @@ class Dispatcher:
 
     def _late(self, batch: Batch, now: float) -> Overloaded:
         self.limit.started(batch.asked_at, now)
+        waited_ms = (now - batch.queued_at) * 1000
         return Overloaded(
             "the database is busy",
-            detail=f"no connection was free within {(now - batch.queued_at) * 1000:.0f} ms; {len(self.members.all)} are there",
+            detail=f"no connection was free within {waited_ms:.0f} ms; {len(self.members.all)} are there",
             retry_after_s=1,
         )
 
