@@ -30,6 +30,21 @@ from wedsync.errors import (
 from wedsync.events import EVENT_VALUES, counts
 
 
+LITTERING = """
+    create function litter() returns text language plpgsql as $$
+    begin
+        perform set_config('app.tenant', 'mine', false);
+        perform set_config('work_mem', '77kB', false);
+        perform pg_advisory_lock(4711);
+        create temporary table left_behind as select 'mine' as said;
+        listen litter;
+        return 'done';
+    end $$;
+    grant execute on function litter() to authenticated;
+    do $$ begin execute format('grant temporary on database %I to authenticated', current_database()); end $$;
+"""
+
+
 @pytest.fixture(scope="module")
 def owner(cluster: Server) -> "AsyncIterator[ConnectionTarget]":
     """A database with the tables of `SCHEMA`, as its owner."""
@@ -39,7 +54,7 @@ def owner(cluster: Server) -> "AsyncIterator[ConnectionTarget]":
 
         async def fill() -> None:
             async with await target.connect() as connection:
-                await connection.execute(SCHEMA)
+                await connection.execute(SCHEMA + LITTERING)
 
         runner.run(fill())
         yield target
@@ -127,6 +142,56 @@ async def test_nothing_of_a_request_is_left_for_the_next(login: ConnectionTarget
                 b"wedsync_gateway|||off|1234ms"  # a setting that was once set is empty afterwards, not gone
             )
         assert pool.status().total_connections == 1
+
+
+LEFT = """
+    select concat_ws('|', nullif(current_setting('app.tenant', true), ''), nullif(current_setting('work_mem'), '4MB'),
+           (select count(*) from pg_locks where locktype = 'advisory' and objid = 4711),
+           (select count(*) from pg_class where relname = 'left_behind'),
+           (select count(*) from pg_listening_channels()))
+"""
+
+
+async def test_what_a_called_function_does_to_its_session_is_gone_for_the_next(login: ConnectionTarget) -> None:
+    call = write("select litter()", calls=True)
+    failing = replace(call, statements=(*call.statements, Statement(b"select 1 / 0")))
+    async with a_pool(login, min_size=1, max_size=1) as pool:
+        nothing = value(await pool.run(work(LEFT)))
+        answers = await asyncio.gather(*(pool.run(each) for each in (call, work(LEFT), call, work(LEFT))))
+        assert [value(each) for each in answers] == [b"done", nothing] * 2
+        assert value(await pool.run(replace(call, undo=True))) == b"done"
+        assert value(await pool.run(work(LEFT))) == nothing
+        with pytest.raises(StatementFailed, match="division"):
+            await pool.run(failing)
+        assert value(await pool.run(work(LEFT))) == nothing
+        async with pool.lend("a call") as lent:
+            await lent.run(call)
+            assert value(await lent.run(work(LEFT))) != nothing  # until the end of its transaction
+        assert value(await pool.run(work(LEFT))) == nothing
+        with pytest.raises(StatementFailed, match="division"):
+            async with pool.lend("a call") as lent:
+                await lent.run(failing)
+        assert value(await pool.run(work(LEFT))) == nothing
+        assert pool.status().total_connections == 1
+
+
+async def test_a_session_that_cannot_be_cleaned_is_used_no_more(
+    login: ConnectionTarget, cluster: Server
+) -> None:
+    login = replace(login, further={"options": "-c lock_timeout=50ms"})
+    me = work("select pg_backend_pid()")
+    async with (
+        a_pool(login, min_size=1, max_size=1) as pool,
+        await cluster.target("postgres", login.dbname).connect(autocommit=False) as other,
+    ):
+        before = value(await pool.run(me))
+        await pool.run(write("create temporary table kept ()"))
+        found = await other.execute("select oid::regclass::text from pg_class where relname = 'kept'")
+        ((name,),) = await found.fetchall()
+        await other.execute(psycopg.sql.SQL("lock table {} in access share mode").format(psycopg.sql.SQL(name)))
+        # The call has committed by then, and is said to have.
+        assert value(await pool.run(write("insert into noted (id) values ('called') returning id", calls=True)))
+        assert value(await pool.run(me)) != before
 
 
 async def test_a_transaction_that_is_asked_to_be_undone_gives_rows_and_leaves_none(pool: PipelinePool) -> None:

@@ -11,6 +11,7 @@ from wedsync.api.rest.payload import Content
 from wedsync.api.rest.plan import Plan
 from wedsync.api.rest.prepared import Prepared, parameters
 from wedsync.api.rest.query import Shape
+from wedsync.api.rest.request import Action
 from wedsync.api.rest.route import Route
 from wedsync.api.rest.settings import RestSettings
 from wedsync.database.pipeline import Statement, Work
@@ -56,6 +57,7 @@ def work_of(incoming: Incoming, route: Route, prepared: Prepared, plan: Plan, se
         read_only=plan.read_only or not incoming.caller.may_write,
         statement_timeout_ms=timeout,
         undo=prepared.undo,
+        calls=prepared.action is Action.CALL,
     )
 
 

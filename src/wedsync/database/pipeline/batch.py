@@ -35,6 +35,7 @@ class Batch:
         "alone",
         "answered",
         "asked_at",
+        "cleans",
         "command",
         "cost_s",
         "expected",
@@ -43,6 +44,7 @@ class Batch:
         "is_leased",
         "is_refused_at_commit",
         "is_sent_whole",
+        "is_settled",
         "is_too_large",
         "mistake",
         "queued_at",
@@ -69,6 +71,8 @@ class Batch:
         """Sent instead of the work: begin, commit or rollback of a lent connection."""
         self.is_leased = False
         """It belongs to a transaction of its caller's: it is not run again."""
+        self.cleans = work.calls
+        """What it leaves in the session is to be cleaned away when it has ended."""
         self.tag: bytes | None = None
         """What the server answered to the command."""
         self.tries = 0
@@ -91,6 +95,8 @@ class Batch:
         self.answered = 0
         self.syncs = 1
         """ReadyForQuery still to come."""
+        self.is_settled = False
+        """Its outcome is known; what comes still is of the rollback and the cleaning behind it."""
         self.results: list[Result] = []
         self.refusal: ServerError | None = None
         self.is_refused_at_commit = False

@@ -29,6 +29,13 @@ _ABORTED, _SYNC = int(ExecStatus.PIPELINE_ABORTED), int(ExecStatus.PIPELINE_SYNC
 _FATAL_ERROR = int(ExecStatus.FATAL_ERROR)
 _SMALL_READS = 4
 """So many reads without a whole answer are nothing to look at: libpq's buffer is small at first."""
+CLEANING = (
+    b"reset all",
+    b"select pg_catalog.pg_advisory_unlock_all()",
+    b"unlisten *",
+    b"discard temporary",
+)
+"""What `DISCARD ALL` does, but for the prepared statements, which are ours, and for what no other request can see."""
 _ANY_ROLE = ""
 """In whose name settings are prepared: they look at no table, so their plan is everybody's."""
 
@@ -52,13 +59,22 @@ class PipelinedConnection:
     """
 
     def __init__(
-        self, session: AsyncConnection[TupleRow], owner: Owner, *, names: PreparedNames, result_bytes_max: int
+        self,
+        session: AsyncConnection[TupleRow],
+        owner: Owner,
+        *,
+        names: PreparedNames,
+        result_bytes_max: int,
+        cleaning: Sequence[bytes] = CLEANING,
     ) -> None:
+        """`cleaning` is run after functions that may have changed the session."""
         self._session = session
         self._libpq = session.pgconn
         self._owner = owner
         self._names = names
         self._result_bytes_max = result_bytes_max
+        self._cleaning = cleaning
+        self._is_soiled = False
         self._loop = asyncio.get_running_loop()
         self._socket = self._libpq.socket
         self._under_way: deque[Batch] = deque()
@@ -92,7 +108,7 @@ class PipelinedConnection:
     def lend(self, *, is_lent: bool) -> None:
         """Give it to one caller, or take it back."""
         self.is_lent = is_lent
-        self.takes = self.is_open and not is_lent and self.held_by is None
+        self.takes = self.is_open and not is_lent and not self._is_soiled and self.held_by is None
 
     @property
     def head(self) -> Batch | None:
@@ -136,9 +152,13 @@ class PipelinedConnection:
                 batch.mistake = error
                 self._say(batch, b"not a statement: this batch was given up")
             self._libpq.pipeline_sync()
-            if batch.work.undo:
-                # Behind a Sync of its own, so that it runs after an error too.
-                self._libpq.send_query_params(b"rollback", None)
+            # Behind a Sync of its own, so that it runs after an error too.
+            behind = [b"rollback"] if batch.work.undo else []
+            if batch.cleans:
+                behind += self._cleaning
+            if behind:
+                for text in behind:
+                    self._libpq.send_query_params(text, None)
                 self._libpq.pipeline_sync()
                 batch.syncs = 2
             self._unflushed.append(batch)
@@ -266,25 +286,32 @@ class PipelinedConnection:
         self._partial_reads = self._partial_bytes = 0
         batch.syncs -= 1
         if batch.syncs:
+            batch.is_settled = True
             return
         self._under_way.popleft()
         self.used_at = now = monotonic()
         self.depth -= 1
         if self.held_by is batch:
             self.held_by = None
-            self.takes = not self.is_lent
+            self.takes = not self.is_lent and not self._is_soiled
         if self._under_way:
             self._under_way[0].started_at = now
             self.backlog_s -= batch.cost_s
         else:
             self.backlog_s = 0.0  # and no sum of roundings
         self._owner.finished(self, batch, now)
+        if self._is_soiled and not self._under_way:
+            self._end("what a function had done to its session could not be cleaned away")
 
     def _take(self, batch: Batch, result: PGresult) -> bool:
         """Keep one answer; whether the connection is in a state to go on."""
         status = result.status
         if status == _FATAL_ERROR and result.error_field(DiagnosticField.SQLSTATE) is None:
             return False  # libpq's own words: the connection ended before an answer came
+        if batch.is_settled:
+            if status == _FATAL_ERROR:
+                self._is_soiled, self.takes = True, False
+            return True
         is_at_commit = batch.is_at_commit
         expected = None if is_at_commit else batch.expected[batch.answered]
         batch.answered += 1

@@ -138,7 +138,9 @@ class Dispatcher:
         said = batches[0].refusal if batches else None
         spared = said is not None and said.ends_connection
         for place_in_line, batch in reversed(list(enumerate(batches))):
-            if batch.refusal is not None:
+            if batch.is_settled and batch.refusal is None and batch.mistake is None:
+                self._succeeded(batch, monotonic())
+            elif batch.refusal is not None:
                 self._follow(batch, after_refusal(batch.refusal, batch.attempt()), why)
             elif batch.is_too_large:
                 _fail(batch, _too_large(batch, why))

@@ -31,6 +31,7 @@ class Lent:
         self._since = monotonic()
         self._at_most = at_most
         self._overdue: LeaseOverdue | None = None
+        self._calls = False
         self._deadline = asyncio.get_running_loop().call_later(at_most.total_seconds(), self._take_back)
 
     async def run(self, work: Work) -> list[Result]:
@@ -39,6 +40,7 @@ class Lent:
         Its role and settings hold until the next `run`. After `StatementFailed` the transaction can only be
         rolled back: let the error leave the `async with`.
         """
+        self._calls = self._calls or work.calls
         return (await self._answer(self._send(work, None))).results
 
     async def begin(self) -> None:
@@ -70,6 +72,7 @@ class Lent:
         batch = Batch(work, asyncio.get_running_loop().create_future(), History(), asked_at=now)
         batch.command = command
         batch.is_leased = True
+        batch.cleans = self._calls and command is not None
         self._connection.send(batch, now)
         return batch
 

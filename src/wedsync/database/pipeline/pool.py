@@ -11,7 +11,7 @@ from typing import Self
 
 import psycopg
 
-from wedsync.database.pipeline.connection import PipelinedConnection
+from wedsync.database.pipeline.connection import CLEANING, PipelinedConnection
 from wedsync.database.pipeline.dispatch import Dispatcher
 from wedsync.database.pipeline.failure import ServerError, StatementFailed
 from wedsync.database.pipeline.lease import Lent
@@ -29,6 +29,7 @@ from wedsync.sql import statements
 _CHECK = Work(
     role="none", settings=(), statements=(Statement(b"select 1"),), read_only=True, statement_timeout_ms=5000
 )
+_UTF8 = "set client_encoding to 'UTF8'"
 _HOUSEKEEPING_S = 1.0
 _DRAIN = timedelta(seconds=5)
 
@@ -196,8 +197,10 @@ class PipelinePool:
         session = await self._target.connect(connect_timeout=self._connect_timeout)
         try:
             session.prepare_threshold = None
+            cleaning = CLEANING
             if session.pgconn.parameter_status(b"client_encoding") != b"UTF8":
-                await session.execute("set client_encoding to 'UTF8'")
+                await session.execute(_UTF8)
+                cleaning += (_UTF8.encode(),)
             cursor = await session.execute(statements("pipeline")["session"])
             row = await cursor.fetchone()
             is_pooled = row is None or row[0] != session.pgconn.backend_pid
@@ -209,7 +212,12 @@ class PipelinePool:
                 observe(PoolerFound(server=f"{self._target.host}:{self._target.port}"))
             names = PreparedNames(0 if is_pooled else self._prepared_statements)
             return PipelinedConnection(
-                session, self._dispatcher, names=names, result_bytes_max=self._result_bytes_max
+                session,
+                self._dispatcher,
+                names=names,
+                result_bytes_max=self._result_bytes_max,
+                # Behind a pooler it might be the session of somebody else.
+                cleaning=() if is_pooled else cleaning,
             )
         except psycopg.OperationalError as error:
             raise ServerNotReady("a new connection was lost at once", detail=str(error)) from error

@@ -28,6 +28,8 @@ class Work:
     statement_timeout_ms: int
     undo: bool = False
     """Roll back at the end even if all went well: `Prefer: tx=rollback`."""
+    calls: bool = False
+    """A function of the database's is called, which may do to its session what it likes: that is cleaned away."""
 
 
 @dataclass(frozen=True, slots=True)
