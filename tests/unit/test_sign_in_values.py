@@ -110,6 +110,8 @@ def test_these_may_be_led_to(url: str) -> None:
         *("javascript:alert(1)//app.test", "https://a.b.preview.test/x", "https://evil.test/.preview.test/"),
         *("wedding://open/a/b", "https://app.test/\r\nSet-Cookie: a=b", "https://app.test:99999/", "https://[::1"),
         "https://evil.test/#https://one.preview.test/",
+        "https://2130706433?.preview.test/",
+        "http://localhost:?/x",
     ],
 )
 def test_these_may_not(url: str) -> None:

@@ -1,7 +1,7 @@
 """What an address, a password and a redirect may be: plain decisions."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from wedsync.api.auth.errors import AuthError, invalid
@@ -87,7 +87,18 @@ def _origin(url: str) -> tuple[str, str, int | None] | None:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
 
 
+_IN_PLACE = {"**": r".*", "*": r"[^./]*", "?": r"[^./]"}
+_IN_HOST = {"**": r"[^/?]*", "*": r"[^./?]*", "?": r"[^./?]"}
+"""What would end the host is not in it: `https://evil.test?.app.test/` is at evil.test."""
+
+
 def _compiled(pattern: str) -> re.Pattern[str]:
-    words = re.split(r"(\*\*|\*|\?)", pattern)
-    meaning = {"**": r".*", "*": r"[^./]*", "?": r"[^./]"}
-    return re.compile("".join(meaning.get(word, re.escape(word)) for word in words))
+    start, mark, rest = pattern.partition("://")
+    if not mark or rest == "**":
+        return re.compile(_meant(pattern, _IN_PLACE))
+    host, slash, place = rest.partition("/")
+    return re.compile(_meant(start + mark + host, _IN_HOST) + slash + _meant(place, _IN_PLACE))
+
+
+def _meant(pattern: str, meaning: Mapping[str, str]) -> str:
+    return "".join(meaning.get(word, re.escape(word)) for word in re.split(r"(\*\*|\*|\?)", pattern))
