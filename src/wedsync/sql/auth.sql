@@ -25,7 +25,14 @@ select count(*) from auth.users;
 -- name: imagine_account
 -- What a sign-up answers for an address that has an account already: as if it were new.
 select auth.account(jsonb_populate_record(null::auth.users, $1::jsonb || jsonb_build_object(
-    'created_at', now(), 'confirmation_sent_at', clock_timestamp(), 'updated_at', clock_timestamp())))::text;
+    'created_at', now(), 'confirmation_sent_at', now(), 'updated_at', now())))::text;
+
+-- name: account_just_made
+-- What a sign-up answers for a new address: the microseconds between its moments tell no more than those above.
+select auth.account(jsonb_populate_record(u, jsonb_build_object(
+           'created_at', now(), 'confirmation_sent_at', now(), 'updated_at', now())))::text
+  from auth.users u
+ where u.id = $1::uuid;
 
 -- name: add_account
 insert into auth.users (id, email, encrypted_password, raw_app_meta_data, raw_user_meta_data, is_anonymous,

@@ -177,6 +177,8 @@ async def test_a_second_sign_up_looks_like_the_first(at: Desk) -> None:
         answer = await at.call("POST", "/signup", email=email, password=PASSWORD, data={"name": "Ada"})
         body = answer.json()
         shapes.append((answer.status_code, [*body], [*body["identities"][0]], body["user_metadata"]))
+        # Moments measured one by one would tell which of them were written to a table.
+        assert body["created_at"] == body["updated_at"] == body["confirmation_sent_at"]
     assert shapes[0] == shapes[1]
     assert (await at.letter(taken)).subject == "You have an account already"
     assert (await at.call("POST", BY_PASSWORD, email=taken, password=PASSWORD)).status_code == 200

@@ -120,7 +120,7 @@ class SignUpEndpoint:
                 raise AuthError(500, "unexpected_failure", "no account was made")
             return await service.begin(person.account, "password", wanted.origin)
         once = self._letter(user, wanted)
-        read_back = store.statement("account_by_id", user)
+        read_back = store.statement("account_just_made", user)
         results = await store.run(added, *once.keep, *once.send, read_back, by=user, origin=wanted.origin)
         service.delivery.wake()
         return msgspec.Raw(scalar_in(results[-1]) or b"{}")
