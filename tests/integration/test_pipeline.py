@@ -29,7 +29,6 @@ from wedsync.errors import (
 )
 from wedsync.events import EVENT_VALUES, counts
 
-
 LITTERING = """
     create function litter() returns text language plpgsql as $$
     begin
@@ -145,7 +144,7 @@ async def test_nothing_of_a_request_is_left_for_the_next(login: ConnectionTarget
 
 
 LEFT = """
-    select concat_ws('|', nullif(current_setting('app.tenant', true), ''), nullif(current_setting('work_mem'), '4MB'),
+    select concat_ws('|', nullif(current_setting('app.tenant', true), ''), current_setting('work_mem'),
            (select count(*) from pg_locks where locktype = 'advisory' and objid = 4711),
            (select count(*) from pg_class where relname = 'left_behind'),
            (select count(*) from pg_listening_channels()))
@@ -175,9 +174,7 @@ async def test_what_a_called_function_does_to_its_session_is_gone_for_the_next(l
         assert pool.status().total_connections == 1
 
 
-async def test_a_session_that_cannot_be_cleaned_is_used_no_more(
-    login: ConnectionTarget, cluster: Server
-) -> None:
+async def test_a_session_that_cannot_be_cleaned_is_used_no_more(login: ConnectionTarget, cluster: Server) -> None:
     login = replace(login, further={"options": "-c lock_timeout=50ms"})
     me = work("select pg_backend_pid()")
     async with (

@@ -114,6 +114,14 @@ create function html_step(state "text/html", item couples) returns "text/html" i
 create aggregate html_list(couples) (sfunc = desk.html_step, stype = desk."text/html");
 create function seen(setting text) returns text stable language sql as $$ select current_setting(setting, true) $$;
 create function now_in_zone() returns text stable language sql as $$ select current_setting('timezone') $$;
+create function keep_a_lock() returns bigint language plpgsql as $$
+begin
+    perform pg_advisory_lock(4712);
+    return (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid());
+end $$;
+create function locks_kept() returns bigint stable language sql as $$
+    select count(*) from pg_locks where locktype = 'advisory' and objid = 4712
+$$;
 create function slow() returns void stable language sql as $$ select pg_sleep(5) $$;
 alter function slow() set statement_timeout = '50ms';
 create function archive.add(a int, b int) returns int immutable language sql as $$ select 100 + a + b $$;

@@ -356,3 +356,8 @@ async def test_plan_says_how_a_write_would_be_carried_out_and_writes_nothing(gat
         role="service_role",
     )
     assert answer.json()[0]["Plan"]["Plans"][0]["Operation"] == "Insert"
+
+
+async def test_what_a_function_does_to_its_session_is_not_there_for_the_next_caller(gate: Gate) -> None:
+    await gate.check(Call("a lock of the session", "POST /rpc/keep_a_lock", 1, sends={}))
+    await gate.check(Call("seen by another", "GET /rpc/locks_kept", 0))

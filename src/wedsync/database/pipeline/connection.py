@@ -35,7 +35,7 @@ CLEANING = (
     b"unlisten *",
     b"discard temporary",
 )
-"""What `DISCARD ALL` does, but for the prepared statements, which are ours, and for what no other request can see."""
+"""What `DISCARD ALL` does, but for prepared statements, which are ours, and what no other request can see."""
 _ANY_ROLE = ""
 """In whose name settings are prepared: they look at no table, so their plan is everybody's."""
 
