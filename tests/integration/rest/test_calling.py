@@ -288,6 +288,7 @@ MEDIA = [
         accept="application/vnd.pgrst.array+json",
         headers={"content-type": "application/json; charset=utf-8"},
     ),
+    Call("CSV of values", "GET /rpc/numbers", "pgrst_scalar\n1\n2\n3", accept="text/csv"),
     Call("CSV of nothing", "GET /couples?id=eq.77", "\n", accept="text/csv"),
     Call(
         "CSV with quotes",

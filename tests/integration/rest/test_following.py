@@ -104,6 +104,30 @@ async def test_a_foreign_key_that_was_made_a_moment_ago_embeds(cluster: Server) 
         assert (await hall.gate.ask("GET /diary?select=id,tables(name)")).json() == []
 
 
+async def test_what_was_ambiguous_a_moment_ago_is_no_more(cluster: Server) -> None:
+    async with hall_of(cluster) as hall:
+        await tell(
+            hall.owner,
+            "create function hall.either(a int) returns int language sql stable as 'select a';"
+            "create function hall.either(a text) returns int language sql stable as 'select 7';"
+            "alter table hall.diary add column here int references hall.tables, add column there int "
+            "constraint there references hall.tables",
+        )
+        assert (await hall.gate.ask("GET /rpc/either?a=1")).status_code == 300
+        assert (await hall.gate.ask("GET /diary?select=id,tables(name)")).status_code == 300
+        await tell(hall.owner, "drop function hall.either(text); alter table hall.diary drop constraint there")
+        assert (await hall.gate.ask("GET /rpc/either?a=1")).json() == 1
+        await tell(
+            hall.owner,
+            "alter table hall.diary add constraint there foreign key (there) references hall.tables;"
+            "create function hall.either(a text) returns int language sql stable as 'select 7'",
+        )
+        assert await hall.catalogues.refresh_if_changed(hall.catalogues.current)
+        assert (await hall.gate.ask("GET /diary?select=id,tables(name)")).status_code == 300
+        await tell(hall.owner, "alter table hall.diary drop constraint there")
+        assert (await hall.gate.ask("GET /diary?select=id,tables(name)")).json() == []
+
+
 async def test_a_notification_reaches_the_plans(cluster: Server) -> None:
     async with hall_of(cluster, follows=True) as hall:
         before = hall.catalogues.current

@@ -25,7 +25,7 @@ from wedsync.database.catalogue import Catalogue
 from wedsync.database.pipeline import Result, StatementFailed, Work
 from wedsync.errors import WedsyncError
 
-_PERHAPS_STALE = MAY_BE_STALE | {"PGRST200", "PGRST202", "PGRST204", "PGRST205"}
+_PERHAPS_STALE = MAY_BE_STALE | {"PGRST200", "PGRST201", "PGRST202", "PGRST203", "PGRST204", "PGRST205"}
 """Codes of answers that a newer catalogue may make good."""
 _NO_CONTENT = 204
 _LARGEST_KEPT = 8 * 1024

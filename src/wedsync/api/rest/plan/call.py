@@ -25,7 +25,7 @@ from wedsync.api.rest.plan.values import value_parameter
 from wedsync.api.rest.query import Field, Filter, Logic, Query, SelectField, Value
 from wedsync.database.catalogue import Function, Parameter, Table
 
-SCALAR = "scalar"
+SCALAR = "pgrst_scalar"
 """The column of a result that has none."""
 _CALLED = "wedsync_called"
 _CALL = "wedsync_call"
