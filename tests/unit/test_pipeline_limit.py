@@ -60,3 +60,13 @@ def test_overload_lowers_the_limit_within_half_a_second_and_calm_brings_it_back(
     assert not load.limit.admits(100)
     load.run(6, waits_s=0.002, under_way=5)
     assert load.limit.value >= 1000
+
+
+def test_a_pause_brings_the_limit_back_before_anyone_asks_again() -> None:
+    load = Load()
+    load.run(3, waits_s=0.09, under_way=500)
+    assert load.limit.value == 100
+    load.now += 10
+    load.run(0.01, waits_s=0, under_way=0)
+    assert load.limit.value == 1000
+    assert load.limit.admits(300)

@@ -3,7 +3,8 @@
 Additive increase, multiplicative decrease, as TCP does it. What is judged is how long requests wait before
 the server begins with them, not how long they run: a report of ten seconds is not overload, a hundred
 requests in front of a point lookup are. Nor is a stall, such as a checkpoint or a machine that stood still for
-half a second: one late window changes nothing, and after calm ones the limit comes back to where it began.
+half a second: one late window changes nothing, and after calm ones the limit comes back to where it began,
+also after those in which nobody asked.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 _LATE_SHARE = 0.1
 _DECREASE = 0.8
 _USED_SHARE = 0.9
+_IDLE_WINDOWS = 10
+"""So many windows without a start: nobody asks for anything, and what was seen before says nothing any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,11 @@ def next_limit(limit: int, seen: Window, bounds: Bounds, *, was_late: bool = Fal
     return limit
 
 
+def limit_after_pause(limit: int, windows: int, bounds: Bounds) -> int:
+    """The limit after so many windows in which nothing was started."""
+    return max(limit, min(bounds.start, limit + windows * bounds.step))
+
+
 class ConcurrencyLimit:
     """The limit as it is now; told of each start, it judges every `window_s`."""
 
@@ -78,6 +86,11 @@ class ConcurrencyLimit:
 
         One that was asked for before the last window ended says nothing of the limit that holds since.
         """
+        windows = int((now - self._since) / self._window_s)
+        if self._since and windows > _IDLE_WINDOWS:
+            self.value = limit_after_pause(self.value, windows, self._bounds)
+            self._since, self._was_late = now, False
+            self._started = self._late = self._peak = 0
         self._started += 1
         if now - asked_at > self._target_s and asked_at >= self._since - self._window_s:
             self._late += 1
