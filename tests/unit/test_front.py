@@ -11,11 +11,12 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from wedsync.api.callers import Callers, KeySet, TokenRules, Tokens
+from wedsync.api.callers import ApiKeys, Callers, KeySet, TokenRules, Tokens
 from wedsync.api.front import CrossOrigin, Forwarded, Front, Meter, Mount
 from wedsync.api.front.compression import LEAST_BYTES, takes_gzip
-from wedsync.api.limits import ConcurrencyLimit, RateLimit
-from wedsync.errors import ConfigProblem
+from wedsync.api.limits import ConcurrencyLimit, RateLimit, network_of, rates
+from wedsync.database.pipeline import Result, Work
+from wedsync.errors import ConfigProblem, ServerNotReady
 
 SECRET = "a secret of this test that is long enough"
 
@@ -50,7 +51,7 @@ def app() -> App:
 
 
 def front(app: ASGIApp, **options: Any) -> Front:
-    callers = Callers(Tokens(KeySet.from_secret(SECRET), TokenRules()))
+    callers = options.pop("callers", None) or Callers(Tokens(KeySet.from_secret(SECRET), TokenRules()))
     return Front(
         {
             "/rest/v1": Mount(app=app, identifies=True, body_bytes=1000),
@@ -179,6 +180,67 @@ async def test_an_application_that_breaks_says_nothing_of_why(app: App) -> None:
     assert (answer.status_code, answer.json()["code"]) == (500, "WS830")
     assert "secret" not in answer.text
     assert (meter.by_status[500], meter.under_way) == (1, 0)
+
+
+async def test_whoever_has_a_network_has_one_rate_for_all_its_addresses(app: App) -> None:
+    made = front(app, rates=RateLimit(per_second=0.1, burst=2), forwarded=Forwarded(["192.0.2.0/24"]))
+    async with client(made) as http:
+        answers = [
+            (await http.get("/rest/v1/x", headers={"X-Forwarded-For": f"2001:db8::{each}"})).status_code
+            for each in range(3)
+        ]
+        assert answers == [200, 200, 429]
+        assert (await http.get("/rest/v1/x", headers={"X-Forwarded-For": "2001:db8:0:1::1"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("a:b", "a:b"),
+    ],
+)
+def test_addresses_are_counted_by_who_has_them(address: str, counted: str) -> None:
+    assert network_of(address) == counted
+
+
+async def test_api_keys_are_asked_about_within_the_rate_of_their_address(app: App) -> None:
+    asked = 0
+
+    async def none_found(work: Work) -> list[Result]:
+        nonlocal asked
+        asked += 1
+        return [Result(("organization_id", "key_id", "scopes"), [], 0)]
+
+    callers = Callers(Tokens(KeySet.from_secret(SECRET), TokenRules()), ApiKeys(none_found))
+    made = front(app, rates=RateLimit(per_second=0.1, burst=3), callers=callers)
+    async with client(made) as http:
+        for each in range(20):
+            await http.get("/rest/v1/x", headers={"Authorization": f"Bearer wsk_guess_{each}"})
+    assert asked <= 3
+
+
+async def test_a_key_that_cannot_be_looked_up_is_the_applications_to_explain(app: App) -> None:
+    async def away(work: Work) -> list[Result]:
+        raise ServerNotReady("the database is away")
+
+    callers = Callers(Tokens(KeySet.from_secret(SECRET), TokenRules()), ApiKeys(away))
+    async with client(front(app, callers=callers)) as http:
+        await http.get("/rest/v1/x", headers={"Authorization": "Bearer wsk_key"})
+    assert "caller" not in app.scopes[0]
+
+
+def test_however_many_names_there_are_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "_MOST_NAMES", 100)
+    limit = RateLimit(per_second=0.001, burst=1, now=lambda: 7.0)
+    assert all(limit.take(f"name {each}") is None for each in range(1000))
+    assert limit.take("name 999") is not None
+    assert limit.take("name 0") is None
 
 
 def test_a_bucket_fills_evenly() -> None:

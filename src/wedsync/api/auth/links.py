@@ -67,7 +67,7 @@ class LinkEndpoints:
         """Once more the letter of a sign-up or of a change of address."""
         origin = origin_of(request)
         service = self._service
-        service.calls.take("otp", origin.ip)
+        service.calls.take("otp", origin.network)
         order = await read(request, ResendOrder)
         if order.type not in {"signup", "email_change"}:
             raise invalid("Missing one of these types: signup, email_change")
@@ -88,7 +88,7 @@ class LinkEndpoints:
 
     async def _order(self, request: Request, kind: str) -> tuple[Origin, LinkOrder, str]:
         origin = origin_of(request)
-        self._service.calls.take(kind, origin.ip)
+        self._service.calls.take(kind, origin.network)
         order = await read(request, LinkOrder)
         if order.phone:
             raise no_phone("Unsupported phone provider")

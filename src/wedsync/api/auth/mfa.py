@@ -116,7 +116,7 @@ class FactorEndpoints:
     async def verify(self, request: Request) -> Response:
         """A session of two factors for the right code."""
         caller, factor = await signed_in(self._service, request), _factor_of(request)
-        self._service.calls.take("verify", origin_of(request).ip)
+        self._service.calls.take("verify", origin_of(request).network)
         given = await read(request, Shown)
         step = await self._step_of(caller, factor, given, request)
         refresh_token = new_token()

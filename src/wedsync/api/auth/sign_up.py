@@ -49,7 +49,7 @@ class SignUpEndpoint:
     async def answer(self, request: Request) -> Response:
         """A session where nothing is to be confirmed, else the account as it will be."""
         origin = origin_of(request)
-        self._service.calls.take("sign_up", origin.ip)
+        self._service.calls.take("sign_up", origin.network)
         order = await read(request, SignUp)
         if not self._service.config.sign_up:
             raise AuthError(422, "signup_disabled", "Signups not allowed for this instance")

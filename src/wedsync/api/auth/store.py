@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from wedsync.api.limits import network_of
 from wedsync.clock import Clock
 from wedsync.database.pipeline import Result, Statement, Work
 from wedsync.sql import statements
@@ -118,6 +119,11 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     ip: str
     user_agent: str | None
     request_id: str
+
+    @property
+    def network(self) -> str:
+        """Under what failures are counted."""
+        return network_of(self.ip)
 
 
 def person_in(result: Result) -> Person | None:

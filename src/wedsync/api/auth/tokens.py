@@ -56,7 +56,7 @@ class TokenEndpoint:
     async def answer(self, request: Request) -> Response:
         """A session."""
         origin = origin_of(request)
-        self._service.calls.take("token", origin.ip)
+        self._service.calls.take("token", origin.network)
         match request.query_params.get("grant_type"):
             case "password":
                 return json_answer(await self._by_password(await read(request, PasswordGrant), origin))
@@ -76,7 +76,7 @@ class TokenEndpoint:
             raise invalid("missing email or phone" if not grant.email else "missing password")
         service, store = self._service, self._service.store
         email = clean_email(grant.email)
-        subjects = (("account", email), ("address", origin.ip))
+        subjects = (("account", email), ("address", origin.network))
         waits, found = await store.run(
             service.throttle.question(*subjects), store.statement("account_by_email", email), origin=origin
         )
@@ -86,7 +86,7 @@ class TokenEndpoint:
         if person is None or not checked.is_right:
             await store.run(
                 service.throttle.hit("account", email, OF_ACCOUNT),
-                service.throttle.hit("address", origin.ip, OF_ADDRESS),
+                service.throttle.hit("address", origin.network, OF_ADDRESS),
                 origin=origin,
             )
             raise AuthError(400, "invalid_credentials", "Invalid login credentials")

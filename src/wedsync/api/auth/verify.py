@@ -50,7 +50,7 @@ class VerifyEndpoint:
     async def enter(self, request: Request) -> Response:
         """A session for address and code, or for the token of a link."""
         origin = origin_of(request)
-        self._service.calls.take("verify", origin.ip)
+        self._service.calls.take("verify", origin.network)
         given = await read(request, Verification)
         purposes = _purposes(given.type)
         opening = self._service.opening(origin)
@@ -76,7 +76,7 @@ class VerifyEndpoint:
         code = new_token()
         opening = self._service.opening(origin)
         try:
-            self._service.calls.take("verify", origin.ip)
+            self._service.calls.take("verify", origin.network)
             token = request.query_params.get("token", "")
             if not token:
                 raise invalid("Verify requires a token or a token hash")
@@ -114,7 +114,7 @@ class VerifyEndpoint:
     ) -> Outcome:
         service, store = self._service, self._service.store
         # Wrong codes count by account too: each letter allows five, and letters can be asked for again and again.
-        counted = [("verify address", origin.ip, OF_ADDRESS)]
+        counted = [("verify address", origin.network, OF_ADDRESS)]
         if email is not None:
             counted.append(("code", email, OF_CODES))
         asked = await store.run(

@@ -34,6 +34,11 @@ class ApiKeys:
         self._asks_as = asks_as
         self._known: dict[bytes, tuple[Caller, float]] = {}
 
+    def knows(self, key: bytes) -> bool:
+        """Whether it was checked a moment ago."""
+        known = self._known.get(sha256(key).digest())
+        return known is not None and monotonic() < known[1]
+
     async def caller(self, key: bytes) -> Caller:
         """Whoever this key was made for. Raises `TokenProblem` for one that is wrong, revoked or expired."""
         digest = sha256(key).digest()

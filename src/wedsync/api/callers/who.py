@@ -26,6 +26,16 @@ class Callers:
             return await self._api_keys.caller(credential)
         return self.tokens.caller(credential)
 
+    def asks_database(self, authorization: bytes | None, apikey: bytes | None) -> bool:
+        """Whether identifying whoever sends these headers costs a question to the database."""
+        keys, credential = self._api_keys, _credential(authorization, apikey)
+        return (
+            keys is not None
+            and credential is not None
+            and credential.startswith(PREFIX)
+            and not keys.knows(credential)
+        )
+
     async def require_administrator(self, authorization: str | None, apikey: str | None = None) -> Caller:
         """The caller, who is an administrator; raises `NotSignedIn` or `NotAdministrator` for all others."""
         headers = [None if value is None else value.encode("latin-1") for value in (authorization, apikey)]

@@ -14,7 +14,8 @@ from wedsync.api.front.compression import LEAST_BYTES, compressed, is_text, take
 from wedsync.api.front.cors import CrossOrigin, Header, is_preflight
 from wedsync.api.front.forwarded import Forwarded, RequestIds
 from wedsync.api.front.meter import Meter
-from wedsync.api.limits import ConcurrencyLimit, RateLimit, Refusal
+from wedsync.api.limits import ConcurrencyLimit, RateLimit, Refusal, network_of
+from wedsync.errors import WedsyncError
 
 _SECURITY: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -143,9 +144,16 @@ class Front:
         """Within what this caller may take."""
         headers = exchange.given
         name = tenant = ""
+        named = headers.get(b"authorization"), headers.get(b"apikey")
+        address = f"address {network_of(client)}"
+        if self._rates is not None and self._callers.asks_database(*named):
+            refusal = self._rates.take(address)  # keys are not guessed at faster than that
+            if refusal is not None:
+                await self._too_many(exchange, refusal)
+                return
         try:
-            caller = await self._callers.identify(headers.get(b"authorization"), headers.get(b"apikey"))
-        except TokenProblem:
+            caller = await self._callers.identify(*named)
+        except (TokenProblem, WedsyncError):
             pass  # the application says what is wrong with it, in its own words
         else:
             scope["caller"] = caller
@@ -153,7 +161,7 @@ class Front:
                 await mount.app(scope, receive, exchange.send)
                 return
             name, tenant = caller.counted_as, caller.tenant
-        name = name or f"address {client}"
+        name = name or address
         refusal = self._rates and (self._rates.take(name) or (tenant and self._rates.take(f"tenant {tenant}")))
         if refusal:
             await self._too_many(exchange, refusal)

@@ -6,6 +6,7 @@ from math import ceil
 from time import monotonic
 
 _MOST_NAMES = 100_000
+"""Of more, those that came first are forgotten: they begin with a full bucket, and nobody fills our memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +40,14 @@ class RateLimit:
             wait_s = after - now - self._tolerance_s
             return Refusal(retry_after_s=max(1, ceil(wait_s)), policy=self._policy)
         if len(self._full_at) >= _MOST_NAMES:
-            self._full_at = {each: at for each, at in self._full_at.items() if at > now}
+            self._forget(now)
         self._full_at[name] = after
         return None
+
+    def _forget(self, now: float) -> None:
+        """Make room for a quarter, so that this is not done for each new name."""
+        kept = [(name, at) for name, at in self._full_at.items() if at > now]
+        self._full_at = dict(kept[-_MOST_NAMES * 3 // 4 :])
 
 
 class ConcurrencyLimit:
