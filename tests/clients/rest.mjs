@@ -122,6 +122,27 @@ await step('many to many through a table between', async () => {
   assert.deepEqual(shown.guests.map((guest) => guest.first_name).sort(), ['Cleo', 'Dan'])
 })
 
+await step('sums and counts by group, and what concerns related rows', async () => {
+  const groups = good(await ada.from('guests').select('couple_id, count(), table_number.max()'))
+  assert.deepEqual(groups.map((row) => [row.couple_id, row.count]), [[couple, 4]])
+  const [row] = good(
+    await ada.from('couples').select('guests(first_name)')
+      .or('first_name.eq.Eve,first_name.eq.Cleo', { referencedTable: 'guests' })
+      .order('first_name', { referencedTable: 'guests', ascending: false }).limit(1, { referencedTable: 'guests' }),
+  )
+  assert.deepEqual(row.guests, [{ first_name: 'Eve' }])
+  const found = good(await ada.from('guests').select('first_name').textSearch('last_name', 'ash', { config: 'simple' }))
+  assert.deepEqual(found.map((guest) => guest.first_name), ['Dan'])
+  const stripped = good(await ada.from('guests').select('first_name, household_id').eq('first_name', 'Eve').stripNulls())
+  assert.deepEqual(stripped, [{ first_name: 'Eve' }])
+})
+
+await step('more rows than meant are not changed', async () => {
+  const refused = bad(await ada.from('guests').update({ table_number: 1 }).eq('couple_id', couple).maxAffected(2))
+  assert.equal(refused.code, 'PGRST124')
+  assert.equal((await ada.from('guests').select('*', { count: 'exact', head: true }).eq('table_number', 1)).count, 0)
+})
+
 await step('update, with and without the rows', async () => {
   const changed = good(
     await ada.from('guests').update({ rsvp_status: 'accepted' }).eq('rsvp_status', 'pending').select('first_name, rsvp_status'),
@@ -166,6 +187,8 @@ await step('functions', async () => {
   assert.ok(health.status ?? health)
   const viaGet = good(await admin.rpc('get_database_size', {}, { get: true }))
   assert.ok(viaGet)
+  const counted = await ada.rpc('get_guests_as_of', { p_couple_id: couple, p_at: before }, { head: true, count: 'exact' })
+  assert.deepEqual([counted.count, counted.data], [4, null])
   assert.equal(bad(await ada.rpc('no_such_function')).code, 'PGRST202')
 })
 

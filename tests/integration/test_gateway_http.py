@@ -166,6 +166,7 @@ async def test_any_database_is_served_without_a_home(cluster: Server, tmp_path: 
             await eventually(is_ready, what="the gateway is ready")
             read = await http.get("/rest/v1/items?select=id&order=id")
             assert [row["id"] for row in read.json()] == [*range(1, 11)]
+            assert (await http.get("/rest/v1/items?select=id.max(),count()")).json() == [{"max": 30, "count": 30}]
             row = {"id": 31, "name": "new"}
             assert (await http.post("/rest/v1/items", json=row)).status_code == 401
             assert (await http.post("/rest/v1/items", json=row, headers=token("authenticated"))).status_code == 201
