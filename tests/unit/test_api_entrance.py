@@ -10,6 +10,7 @@ from typing import Annotated
 import httpx
 import msgspec
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from support.events import eventually
 from support.operations import FakeClock, administrators, bearer
@@ -106,14 +107,19 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-def app_of(workshop: Workshop, state: StateStore, clock: FakeClock) -> httpx.AsyncClient:
+def app_of(
+    workshop: Workshop, state: StateStore, clock: FakeClock, *, forwarded_for: bytes | None = None
+) -> httpx.AsyncClient:
     def as_problem(_: Exception) -> WedsyncError | None:
         return None
 
     entrance = Entrance(administrators=administrators(), state=state, clock=clock, as_problem=as_problem)
-    transport = httpx.ASGITransport(
-        operations_api(workshop.operations(), entrance=entrance), raise_app_exceptions=False
-    )
+    made = operations_api(workshop.operations(), entrance=entrance)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await made(scope if forwarded_for is None else {**scope, "forwarded_for": forwarded_for}, receive, send)
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=bearer())
 
 
@@ -260,6 +266,14 @@ async def test_what_only_reads_is_not_limited_and_written_down_once_an_hour(
         "api read",
         {"what": "look", "calls_unwritten_since_the_last": 19},
     )
+
+
+async def test_the_trail_has_the_address_of_who_is_behind_a_trusted_proxy(
+    workshop: Workshop, state: StateStore, clock: FakeClock
+) -> None:
+    async with app_of(workshop, state, clock, forwarded_for=b"203.0.113.9") as client:
+        await client.get("/things/7")
+    assert trail(state)[0][0] == "service_role from 203.0.113.9"
 
 
 async def test_what_changes_is_written_down_before_it_is_done(

@@ -26,6 +26,22 @@ def setting(loaded: LoadedConfig, name: str) -> tuple[object, str]:
     return next((item.value, item.origin) for item in loaded.settings if item.name == name)
 
 
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ("public", ["public"]),
+        ("api  reports,Sales", ["api", "reports", "Sales"]),
+        ('"Lager & Co", api', ["Lager & Co", "api"]),
+        ('"a""b" "c,d"', ['a"b', "c,d"]),
+        ("", []),
+    ],
+)
+def test_schemas_are_named_with_spaces_or_commas_between(home: Home, written: str, names: list[str]) -> None:
+    loaded = load(home, environment={"WEDSYNC_GATEWAY__SCHEMAS": written, "WEDSYNC_GATEWAY__SEARCH_PATH": written})
+    gateway = loaded.config.gateway
+    assert gateway.shown_schemas() == gateway.searched_schemas() == names
+
+
 # -- durations --------------------------------------------------------------------------------------
 
 

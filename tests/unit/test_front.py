@@ -57,9 +57,9 @@ def front(app: ASGIApp, **options: Any) -> Front:
             "/rest/v1": Mount(app=app, identifies=True, body_bytes=1000),
             "/auth/v1": Mount(app=app, body_bytes=1000),
         },
-        elsewhere=PlainTextResponse("elsewhere"),
         callers=callers,
         **{
+            "elsewhere": PlainTextResponse("elsewhere"),
             "meter": Meter(),
             "cross_origin": CrossOrigin(),
             "forwarded": Forwarded(),
@@ -95,6 +95,14 @@ async def test_what_is_below_none_goes_elsewhere(app: App, path: str) -> None:
     async with client(front(app)) as http:
         assert (await http.get("http://gateway" + path)).text == "elsewhere"
     assert not app.scopes
+
+
+async def test_what_is_elsewhere_is_told_who_calls_too(app: App) -> None:
+    made = front(App(), elsewhere=app, forwarded=Forwarded(["192.0.2.0/24"]))
+    async with client(made) as http:
+        await http.get("/api/status", headers={"X-Forwarded-For": "203.0.113.9"})
+    (scope,) = app.scopes
+    assert scope["forwarded_for"] == b"203.0.113.9"
 
 
 async def test_the_application_is_told_who_calls_from_where_and_how_the_request_is_called(app: App) -> None:

@@ -98,8 +98,8 @@ class DataGateway:
         self.callers = Callers(self.tokens, ApiKeys(self.pool.run) if served.api_keys else None)
         self.catalogues = CatalogueSource(
             served.target,
-            settings.schemas.split(),
-            extra_search_path=settings.search_path.split(),
+            settings.shown_schemas(),
+            extra_search_path=settings.searched_schemas(),
             clock=served.clock,
         )
         self.meter = Meter(slow_ms=settings.slow_request.total_seconds() * 1000)
@@ -183,7 +183,7 @@ class DataGateway:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _try_to_open(self) -> None:
-        served, schemas = self._served, self._served.settings.schemas.split()
+        served, schemas = self._served, self._served.settings.shown_schemas()
         async with await served.target.connect() as connection:
             facts = await read_login_facts(connection, schemas=schemas, anon_role=self._anonymous)
         refuse_unfit(facts, anon_role=self._anonymous)

@@ -51,7 +51,8 @@ def refuse_unfit(facts: LoginFacts, *, anon_role: str | None) -> None:
         raise GatewayRefused(
             f"a schema to be shown is not there: {words}",
             detail="as --schemas or gateway.schemas names it",
-            hint=f"create schema {facts.missing_schemas[0]}; or name the schemas that are there",
+            hint=f'create schema "{facts.missing_schemas[0]}"; or name the schemas that are there, each in double'
+            " quotes if there is a space or a comma in its name",
         )
     if anon_role is None or facts.may_be_anon:
         return

@@ -82,8 +82,8 @@ async def _gateway(options: "dict[str, object]") -> Exit:
     settings = GatewayConfig(
         host=str(given["host"]),
         port=int(str(given["port"])),
-        schemas=_words(given["schemas"]),
-        search_path=_words(given["search_path"]),
+        schemas=str(given["schemas"]),
+        search_path=str(given["search_path"]),
         anon_role=str(given["anon_role"]),
         audience=str(given["audience"]),
         role_claim=str(given["role_claim"]),

@@ -1,5 +1,6 @@
 """Every setting, its type and its default. The names here are the names in the file."""
 
+import re
 from datetime import timedelta
 from enum import StrEnum
 
@@ -128,6 +129,14 @@ class StatementTimeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Any other role that a token may name."""
 
 
+_NAME = re.compile(r'"((?:[^"]|"")+)"|([^\s,]+)')
+
+
+def _names(text: str) -> list[str]:
+    """Names of SQL, as they are between double quotes or without."""
+    return [quoted.replace('""', '"') or plain for quoted, plain in _NAME.findall(text)]
+
+
 class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The HTTP side."""
 
@@ -139,9 +148,10 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Profile `external`: as whom the data API connects, a role that may only become those of callers; none:
     `database.dsn`."""
     schemas: str = "public"
-    """Schemas that the data API shows, separated by spaces; the first is shown to whoever names none."""
+    """Schemas that the data API shows, separated by spaces or commas; the first is shown to whoever names none.
+    A name with a space or a comma stands in double quotes."""
     search_path: str = "public"
-    """Schemas whose functions and operators statements find besides, separated by spaces."""
+    """Schemas whose functions and operators statements find besides, written as in `schemas`."""
     anon_role: str = "anon"
     """Role of calls without a token; empty: there are none."""
     role_claim: str = ".role"
@@ -172,6 +182,14 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     slow_request: timedelta = timedelta(seconds=1)
     """A request that takes longer is written to the log."""
     statement_timeout: StatementTimeouts = StatementTimeouts()
+
+    def shown_schemas(self) -> list[str]:
+        """The names in `schemas`."""
+        return _names(self.schemas)
+
+    def searched_schemas(self) -> list[str]:
+        """The names in `search_path`."""
+        return _names(self.search_path)
 
 
 class MailConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ from wedsync.api.auth.errors import API_VERSION, API_VERSION_HEADER, AuthError, 
 from wedsync.api.auth.service import Service
 from wedsync.api.auth.sessions import AUDIENCE
 from wedsync.api.auth.store import UNIQUE_VIOLATION, Origin, Person, Session, person_in
-from wedsync.api.callers import ADMINISTRATOR
+from wedsync.api.callers import ADMINISTRATOR, address_of
 from wedsync.database.pipeline import StatementFailed
 from wedsync.errors import WedsyncError
 
@@ -99,11 +99,10 @@ def _refusal_of(error: StatementFailed) -> Refusal:
 def origin_of(request: Request) -> Origin:
     """Where a request came from."""
     agent = request.headers.get("user-agent")
-    # The way in says who is behind a proxy that we trust, and what the request is called.
-    ip: bytes | None = request.scope.get("forwarded_for")
+    # The way in says what the request is called.
     request_id: bytes | None = request.scope.get("request_id")
     return Origin(
-        ip=ip.decode() if ip else (request.client.host if request.client else ""),
+        ip=address_of(request.scope),
         user_agent=None if agent is None else agent[:500],
         request_id=request_id.decode() if request_id else str(uuid4()),
     )

@@ -1,5 +1,6 @@
 """Who calls: what the token or key of a request says, checked."""
 
+from wedsync.api.callers.address import address_of
 from wedsync.api.callers.api_keys import ApiKeys
 from wedsync.api.callers.caller import Caller
 from wedsync.api.callers.keyset import KeyFile, KeySet
@@ -22,5 +23,6 @@ __all__ = [
     "TokenProblemKind",
     "TokenRules",
     "Tokens",
+    "address_of",
     "new_private_key",
 ]

@@ -60,7 +60,10 @@ class Front:
         rates: RateLimit | None = None,
         at_once: ConcurrencyLimit | None = None,
     ) -> None:
-        """`elsewhere` answers what is below no prefix, and everything that is not HTTP."""
+        """`elsewhere` answers what is below no prefix, and everything that is not HTTP.
+
+        It, too, finds in `forwarded_for` who calls.
+        """
         self._mounts = mounts
         self._elsewhere = elsewhere
         self._callers = callers
@@ -80,17 +83,20 @@ class Front:
         end = path.find("/", path.find("/", 1) + 1)
         prefix = path if end == -1 else path[:end]
         mount = self._mounts.get(prefix)
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        peer = scope["client"]
+        client = self._forwarded.client(peer[0] if peer else "", headers)
+        scope["forwarded_for"] = client.encode()
         if mount is None:
             await self._elsewhere(scope, receive, send)
             return
-        headers: dict[bytes, bytes] = dict(scope["headers"])
         scope["root_path"] = prefix
         scope["headers_by_name"] = headers
         put = scope.get("extensions", _NONE).get(WHOLE_ANSWER, _NONE).get("put")
         exchange = _Exchange(send, headers, self._ids.of(headers), self._cross_origin, put)
         self._meter.under_way += 1
         try:
-            await self._answer(mount, scope, receive, exchange)
+            await self._answer(mount, scope, receive, exchange, client)
         except Exception:
             # The traceback names no value of the request.
             logging.getLogger("wedsync").exception("request_broke")
@@ -108,7 +114,9 @@ class Front:
                 request=exchange.request_id,
             )
 
-    async def _answer(self, mount: Mount, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
+    async def _answer(
+        self, mount: Mount, scope: Scope, receive: Receive, exchange: "_Exchange", client: str
+    ) -> None:
         headers = exchange.given
         if is_preflight(scope["method"], headers):
             await exchange.put(204, self._cross_origin.preflight(headers[b"origin"], headers), b"")
@@ -124,10 +132,7 @@ class Front:
             return
         if length is None and b"transfer-encoding" in headers:
             receive = _bounded(receive, mount.body_bytes)
-        peer = scope["client"]
-        client = self._forwarded.client(peer[0] if peer else "", headers)
         scope["request_id"] = exchange.request_id
-        scope["forwarded_for"] = client.encode()
         try:
             if mount.identifies:
                 await self._limited(mount, scope, receive, exchange, client)

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from wedsync.api.callers import ADMINISTRATOR, Callers
+from wedsync.api.callers import ADMINISTRATOR, Callers, address_of
 
 
 class TokenAdministrators:
@@ -17,4 +17,4 @@ class TokenAdministrators:
             request.headers.get("authorization"), request.headers.get("apikey")
         )
         person = f" ({caller.counted_as})" if caller.counted_as else ""
-        return f"{ADMINISTRATOR}{person} from {request.client.host if request.client else 'unknown'}"
+        return f"{ADMINISTRATOR}{person} from {address_of(request.scope) or 'unknown'}"
