@@ -180,6 +180,16 @@ async def test_a_key_that_cannot_be_kept(way: Way, weddings: TwoTenants, key: st
     assert (answer.status_code, answer.json()["code"]) == (400, "WS834")
 
 
+@pytest.mark.parametrize("who", [{}, token("authenticated")], ids=["anonymous", "without a name"])
+async def test_a_key_is_kept_for_callers_who_have_a_name(
+    way: Way, weddings: TwoTenants, who: dict[str, str]
+) -> None:
+    """All others would share theirs, and with them the answers."""
+    row = {"couple_id": weddings.ours.couple, "name": "never"}
+    answer = await way.http.post(HOUSEHOLDS, json=row, headers=who | {"Idempotency-Key": "mine"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "WS835")
+
+
 async def test_requests_are_forgotten_after_a_day(way: Way, weddings: TwoTenants) -> None:
     assert await owner_sees(weddings, "select true from ops.routines where name = 'prune_requests'")
     headers = boss(weddings) | {"Idempotency-Key": "old one"}

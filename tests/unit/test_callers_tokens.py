@@ -167,6 +167,11 @@ def test_what_is_no_token_of_ours(token: bytes, message: str) -> None:
     assert (problem.kind, problem.message) == (TokenProblemKind.UNREADABLE, message)
 
 
+def test_a_token_that_is_nested_without_end_is_refused_like_any_other() -> None:
+    deep = base64.urlsafe_b64encode(b'{"a":' + b"[" * 4000 + b"]" * 4000 + b"}").rstrip(b"=")
+    assert refused(tokens(), deep + b".e30.AAAA").kind is TokenProblemKind.UNREADABLE
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_in_order(token: bytes) -> None:
     refused(tokens(), token)

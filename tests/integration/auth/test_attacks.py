@@ -284,6 +284,7 @@ async def test_no_letter_leads_elsewhere(at: Desk, asked: str) -> None:
     ("body", "code"),
     [
         (b"{", "bad_json"),
+        (b'{"email":' + b"[" * 20_000 + b"]" * 20_000 + b"}", "bad_json"),
         (b"\xff", "bad_json"),
         (b"[]", "validation_failed"),
         (b'{"email": 7, "password": "a wedding in June"}', "validation_failed"),

@@ -120,7 +120,7 @@ async def read(request: Request, kind: type[T]) -> T:
         return msgspec.convert({name: value for name, value in found.items() if value is not None}, kind)
     except msgspec.ValidationError as error:
         raise AuthError(400, "validation_failed", f"Could not read the body: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AuthError(400, "bad_json", "Could not parse request body as JSON") from error
 
 

@@ -101,12 +101,12 @@ class Tokens:
         try:
             header = _json_object(parts[0])
             signature = _decoded(parts[2])
-        except (ValueError, msgspec.DecodeError):
+        except (ValueError, msgspec.DecodeError, RecursionError):
             raise _unreadable("JWT cryptographic operation failed") from None
         self._verify(header, parts[0] + b"." + parts[1], signature)
         try:
             return _json_object(parts[1])
-        except (ValueError, msgspec.DecodeError):
+        except (ValueError, msgspec.DecodeError, RecursionError):
             raise TokenProblem(TokenProblemKind.CLAIMS, "Parsing claims failed") from None
 
     def _verify(self, header: Mapping[str, Any], signed: bytes, signature: bytes) -> None:

@@ -26,7 +26,7 @@ def understand_body(body: bytes, kind: type[T]) -> T:
     """The body as its struct; raises `UsageProblem`, which names the fields it may have."""
     try:
         return msgspec.json.decode(body, type=kind, strict=True)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageProblem(
             "the body is not what this takes",
             detail=str(error),

@@ -1,7 +1,8 @@
 """Writes that name themselves (`Idempotency-Key`): done once, however often they are sent."""
 
+from wedsync.api.callers import ADMINISTRATOR
 from wedsync.api.limits import LONGEST_KEY_BYTES, Done, OnceOnly, digest_of
-from wedsync.api.rest.errors import key_malformed, key_not_kept
+from wedsync.api.rest.errors import key_malformed, key_needs_name, key_not_kept
 from wedsync.api.rest.transaction import Incoming
 from wedsync.database.pipeline import StatementFailed, Work
 
@@ -13,6 +14,8 @@ async def run_once(once: OnceOnly | None, incoming: Incoming, work: Work, key: b
     """What the write gave, now or the first time. Raises `RestError` for a key that cannot be kept."""
     if once is None:
         raise key_not_kept()
+    if not incoming.caller.counted_as and incoming.caller.role != ADMINISTRATOR:
+        raise key_needs_name()
     if not 0 < len(key) <= LONGEST_KEY_BYTES or not key.isascii() or not key.decode().isprintable():
         raise key_malformed()
     scope, headers = incoming.scope, incoming.headers

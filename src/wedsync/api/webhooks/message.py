@@ -35,7 +35,7 @@ def read_message(body: bytes, headers: Mapping[bytes, bytes]) -> ProviderMessage
     """The message in a body; raises `MessageUnreadable`, whose words name what is missing."""
     try:
         event = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MessageUnreadable("the body is no JSON object") from error
     kind = _text(event, "type")
     given = headers.get(b"webhook-id")

@@ -1,7 +1,7 @@
 """Errors of the data API: PostgREST's codes, words and statuses, in its own four fields."""
 
 from wedsync.api.rest.errors.database import MAY_BE_STALE, Refusal, refused
-from wedsync.api.rest.errors.once import key_malformed, key_not_kept
+from wedsync.api.rest.errors.once import key_malformed, key_needs_name, key_not_kept
 from wedsync.api.rest.errors.problem import Problem, RestError
 from wedsync.api.rest.errors.request import (
     aggregates_not_allowed,
@@ -53,6 +53,7 @@ __all__ = [
     "function_ambiguous",
     "function_not_found",
     "key_malformed",
+    "key_needs_name",
     "key_not_kept",
     "limit_negative",
     "max_affected_exceeded",

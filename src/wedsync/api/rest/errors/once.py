@@ -16,6 +16,19 @@ def key_not_kept() -> RestError:
     )
 
 
+def key_needs_name() -> RestError:
+    """Nobody in particular calls: others who come like this would get the answer too."""
+    return RestError(
+        Problem(
+            status=401,
+            code="WS835",
+            message="Idempotency-Key is for callers with a name",
+            details="The token has no sub, or there is none: the write was not tried",
+            hint="Sign in, or leave the header out.",
+        )
+    )
+
+
 def key_malformed() -> RestError:
     """A name that cannot be kept."""
     return RestError(
