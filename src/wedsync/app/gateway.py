@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
@@ -27,6 +27,7 @@ from wedsync.web import serve
 
 _FIRST_PAUSE = timedelta(milliseconds=250)
 _LONGEST_PAUSE = timedelta(seconds=5)
+_FIRST_TRY_S = 2.0
 _LARGEST_WEBHOOK = 1_000_000
 _KEYS_EVERY = timedelta(seconds=10)
 
@@ -104,12 +105,21 @@ class DataGateway:
         )
         self.meter = Meter(slow_ms=settings.slow_request.total_seconds() * 1000)
         self._why_not: str | None = "the database was not reached yet"
+        self.is_refused = False
+        """Whether the database is there, but does not let its login do what the data API needs."""
+        self._tried = asyncio.Event()
 
     def why_not_ready(self) -> str | None:
         """Why requests cannot be served now; `None` if they can."""
         if self._why_not is None and self.pool.status().total_connections == 0:
             return "there is no connection to the database"
         return self._why_not
+
+    async def settled(self) -> None:
+        """Return once the database was tried for the first time: a gateway that has just begun knows nothing."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_TRY_S):
+                await self._tried.wait()
 
     def front(self, *, elsewhere: ASGIApp, mounts: Mapping[str, Mount] | None = None) -> ASGIApp:
         """The whole application; `mounts` are further ones beside the data API."""
@@ -138,6 +148,8 @@ class DataGateway:
         closed = Closed()
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            if not self._tried.is_set():
+                await self.settled()
             await (app if self._why_not is None else closed)(scope, receive, send)
 
         return answer
@@ -173,12 +185,15 @@ class DataGateway:
                 await self._try_to_open()
             except (WedsyncError, psycopg.Error) as error:
                 passes = isinstance(error, CannotConnect | psycopg.Error) and not isinstance(error, SignInRefused)
+                self.is_refused = not passes
                 if self._served.gives_up and not passes:
                     raise
                 self._not_served(error)
             else:
-                self._why_not = None
+                self._why_not, self.is_refused = None, False
                 return
+            finally:
+                self._tried.set()
             await self._served.clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 

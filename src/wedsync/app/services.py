@@ -84,7 +84,11 @@ async def run_gateway(platform: Platform) -> None:
         )
 
         async def ready() -> str | None:
-            return await reader.ready() or data.why_not_ready()
+            await data.settled()
+            reason = await reader.ready()
+            if reason is not None or (data.is_refused and not platform.is_local):
+                return reason  # an adopted server may never get our roles: it is looked after all the same
+            return data.why_not_ready()
 
         console = gateway_app(
             view=reader.view,
