@@ -347,7 +347,8 @@ class Dispatcher:
 
         It is not while nothing moves and what runs is not known to be quick: that may take any time.
         """
-        if self._crowded_since is not None and now - self._crowded_since > _BURST_S:
+        since = self._crowded_since
+        if since is not None and now - max(since, self.members.back_at) > _BURST_S:
             return False
         heads = (each.head for each in self.members.all)
         return now - self._finished_at < PATIENCE_S or any(head and head.history.is_quick for head in heads)
