@@ -306,6 +306,9 @@ async def test_the_common_form_of_signature_and_event(way: Way, weddings: TwoTen
     headers = {"Stripe-Signature": f"t={sent},v1={signature},v0=old"}
     answer = await way.http.post("/webhooks/v1/payco", content=body, headers=headers)
     assert (answer.status_code, answer.json()["outcome"]) == (200, "processed"), answer.text
+    # Another id beside the signature makes no other message of it.
+    answer = await way.http.post("/webhooks/v1/payco", content=body, headers=headers | {"webhook-id": "another"})
+    assert (answer.status_code, answer.json()["outcome"]) == (200, "duplicate"), answer.text
 
 
 async def test_what_is_not_signed_as_it_should_is_refused(way: Way, weddings: TwoTenants) -> None:
@@ -334,6 +337,8 @@ async def test_a_message_that_cannot_be_done_is_kept_and_asked_for_again(way: Wa
         {"type": "payment.succeeded"},
         {"type": 1, "data": {}},
         event_of(weddings, organization_id="x"),
+        event_of(weddings) | {"type": "other\0"},
+        event_of(weddings) | {"type": "other", "note": "\0"},
     ):
         assert (await send(way, broken)).status_code == 422
     nobody = event_of(weddings, organization_id=str(uuid4()))

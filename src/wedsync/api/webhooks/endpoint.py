@@ -26,7 +26,7 @@ _PROVIDER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _RECEIVE = b"select app.receive_webhook($1, $2, $3, $4, $5, clock_timestamp())"
 _PROCESS = b"select app.process_webhook($1, $2, $3)"
 _CLAIMS = (("request.jwt.claims", b'{"role":"service_role"}'),)
-_STATUS_OF = {"PT409": 409, "23503": 422, "23514": 422, "22P02": 422}
+_STATUS_OF = {"PT409": 409, "23503": 422, "23514": 422, "22P02": 422, "22P05": 422, "22021": 422}
 """By SQLSTATE: another content under the same id, an organization that is not there, values out of range."""
 
 

@@ -38,7 +38,8 @@ def read_message(body: bytes, headers: Mapping[bytes, bytes]) -> ProviderMessage
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MessageUnreadable("the body is no JSON object") from error
     kind = _text(event, "type")
-    given = headers.get(b"webhook-id")
+    # Of the two forms of signature only the standard one signs this header too.
+    given = headers.get(b"webhook-id") if b"webhook-signature" in headers else None
     event_id = given.decode("latin-1") if given is not None else _text(event, "id")
     data = _object(event, "data")
     if "object" in data:
