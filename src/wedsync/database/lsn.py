@@ -34,10 +34,6 @@ class Lsn:
         """Bytes of WAL from `other` to this position; negative if `other` is later."""
         return self.position - other.position
 
-    def advanced_by(self, size_bytes: int) -> "Lsn":
-        """The position `size_bytes` further on."""
-        return Lsn(self.position + size_bytes)
-
     def segment_file(self, timeline: int, *, segment_bytes: int = SEGMENT_BYTES) -> str:
         """Name of the segment file on `timeline` that holds the byte at this position.
 

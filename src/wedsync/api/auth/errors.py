@@ -72,11 +72,6 @@ def invalid(message: str) -> AuthError:
     return AuthError(400, "validation_failed", message)
 
 
-def no_session() -> AuthError:
-    """403: the token holds, its session is over."""
-    return AuthError(403, "session_not_found", "Session from session_id claim in JWT does not exist")
-
-
 def banned() -> AuthError:
     """403: an administrator shut the account for a time."""
     return AuthError(403, "user_banned", "User is banned")

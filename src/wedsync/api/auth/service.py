@@ -11,7 +11,7 @@ from wedsync.api.auth.passwords import Passwords
 from wedsync.api.auth.policy import Redirects, require_strong
 from wedsync.api.auth.secret_values import PKCE_PREFIX, AuthSecret, hash_of, new_code, new_token
 from wedsync.api.auth.sessions import Opening, TokenMaker
-from wedsync.api.auth.store import Account, Origin, Outcome, Session, Store, outcome_in
+from wedsync.api.auth.store import Account, Origin, Outcome, Store, outcome_in
 from wedsync.api.auth.throttle import CallsByAddress, Pause, Throttle
 from wedsync.api.callers import SigningKeys
 from wedsync.clock import Clock
@@ -148,10 +148,3 @@ class Service:
         await self.store.run(
             self.throttle.hit(subject, email, Pause(free=1, first=every, longest=every)), origin=origin
         )
-
-
-def session_in(outcome: Outcome) -> Session:
-    """The session of an outcome that has one."""
-    if outcome.session is None:
-        raise AuthError(500, "unexpected_failure", f"no session came of it: {outcome.outcome}")
-    return outcome.session

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from wedsync.database.catalogue import Catalogue
 from wedsync.database.pipeline import Result, Statement
 from wedsync.sql import statements
 
@@ -16,19 +15,6 @@ class Visible:
 
     tables: frozenset[str]
     functions: frozenset[int]
-
-    @classmethod
-    def all_of(cls, catalogue: Catalogue, schema: str) -> "Visible":
-        """Everything, whoever asks (PostgREST's `openapi-mode = ignore-privileges`)."""
-        return cls(
-            frozenset(name for of, name in catalogue.tables if of == schema),
-            frozenset(
-                function.oid
-                for (of, _), overloads in catalogue.functions.items()
-                if of == schema
-                for function in overloads
-            ),
-        )
 
     @classmethod
     def read(cls, results: Sequence[Result]) -> "Visible":
