@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import jwt
 
-from wedsync.api import Callers, KeySet, TokenAdministrators, TokenRules, Tokens
+from wedsync.api.callers import Callers, KeySet, TokenRules, Tokens
+from wedsync.api.operations import TokenAdministrators
 from wedsync.app import Platform, StatusReader
 from wedsync.app.operations import home_operations
 

@@ -10,17 +10,8 @@ import httpx
 import jwt
 import pytest
 
-from wedsync.api import (
-    Callers,
-    Changed,
-    Entrance,
-    KeySet,
-    TokenAdministrators,
-    TokenRules,
-    Tokens,
-    migrate_operations,
-    operations_api,
-)
+from wedsync.api.callers import Callers, KeySet, TokenRules, Tokens
+from wedsync.api.operations import Changed, Entrance, TokenAdministrators, migrate_operations, operations_api
 from wedsync.errors import (
     BeyondShadow,
     CannotConnect,

@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
-from wedsync.api import JobAnswer, OptimizeAction, OptimizeOrder
+from wedsync.api.operations import JobAnswer, OptimizeAction, OptimizeOrder
 from wedsync.app.platform import Platform
 from wedsync.errors import NotThere, UsageProblem
 from wedsync.monitoring import DatabaseMetrics, Ping, ask_health, ask_metrics

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from wedsync.api import (
+from wedsync.api.operations import (
     BackupFilter,
     BackupOrder,
     BackupsAnswer,

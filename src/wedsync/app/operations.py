@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp
 
-from wedsync.api import (
+from wedsync.api.operations import (
     Administrators,
     AnyOperation,
     Entrance,

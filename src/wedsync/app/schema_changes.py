@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from wedsync.api import Changed
+from wedsync.api.operations import Changed
 from wedsync.app.platform import Platform
 from wedsync.migrations import accept, dry_run, file_difference, up
 

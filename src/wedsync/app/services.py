@@ -57,8 +57,9 @@ async def renew_certificate_daily(platform: Platform) -> None:
 
 async def run_gateway(platform: Platform) -> None:
     """The HTTP side, until cancelled."""
-    from wedsync.api import KeySet, TokenAdministrators  # noqa: PLC0415 - no other process needs
+    from wedsync.api.callers import KeySet  # noqa: PLC0415 - no other process needs
     from wedsync.api.front import Mount  # noqa: PLC0415
+    from wedsync.api.operations import TokenAdministrators  # noqa: PLC0415 - no other process needs
     from wedsync.app.gateway import DataGateway, Served  # noqa: PLC0415 - the web framework
     from wedsync.app.operations import home_operations, pool_status  # noqa: PLC0415
     from wedsync.app.sign_in import home_sign_in, home_signing_keys  # noqa: PLC0415

@@ -9,7 +9,7 @@ import click
 from wedsync.cli.output import Exit, command
 
 if TYPE_CHECKING:
-    from wedsync.api import KeyFile, KeySet
+    from wedsync.api.callers import KeyFile, KeySet
 
 
 def register(main: click.Group) -> None:
@@ -119,7 +119,7 @@ def _words(text: object) -> str:
 
 
 def _keys(secret_file: object, jwks: object) -> "KeySet | KeyFile":
-    from wedsync.api import KeyFile, KeySet
+    from wedsync.api.callers import KeyFile, KeySet
     from wedsync.errors import ConfigProblem
 
     secret = KeySet()
