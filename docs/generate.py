@@ -18,7 +18,7 @@ from pglast.enums import AlterTableType, ObjectType
 from pglast.stream import RawStream
 
 from wedsync import __version__, errors
-from wedsync.api import openapi
+from wedsync.api.operations import openapi
 from wedsync.app import Platform, StatusReader
 from wedsync.app.operations import all_operations
 from wedsync.cli import main
