@@ -217,7 +217,8 @@ async def test_a_database_that_is_away_is_waited_for(cluster: Server) -> None:
             away = await eventually(answer, what="the gateway listens")
             assert away is not None
             assert (away.status_code, json.loads(away.content)["code"]) == (503, "PGRST002")
-            assert (await http.get("/readyz")).status_code == 503
+            unready = await http.get("/readyz")
+            assert (unready.status_code, unready.text) == (503, "not ready: the database is not served now\n")
             assert (await http.get("/healthz")).status_code == 200
         process.send_signal(signal.SIGTERM)
         _, said = await asyncio.wait_for(process.communicate(), 30)
