@@ -171,7 +171,7 @@ async def test_any_database_is_served_without_a_home(cluster: Server, tmp_path: 
             assert (await http.post("/rest/v1/items", json=row)).status_code == 401
             assert (await http.post("/rest/v1/items", json=row, headers=token("authenticated"))).status_code == 201
             kept = await http.post(
-                "/rest/v1/items", json=row, headers=token("authenticated") | {"Idempotency-Key": "a"}
+                "/rest/v1/items", json=row, headers=token("authenticated", "ana") | {"Idempotency-Key": "a"}
             )
             assert (kept.status_code, kept.json()["code"]) == (400, "WS833")
             assert (await http.get("/elsewhere")).status_code == 404
@@ -185,7 +185,7 @@ async def test_any_database_is_served_without_a_home(cluster: Server, tmp_path: 
     ("options", "words"),
     [
         (("--anon-role", "nobody_here"), "create role"),
-        (("--schemas", "nowhere"), "create schema nowhere"),
+        (("--schemas", "nowhere"), 'create schema "nowhere"'),
         (("--jwt-secret-file", "/nonexistent"), "cannot be read"),
         (("--role-claim", "role"), "path of the role"),
         (("--trusted-proxies", "proxy"), "no address"),
