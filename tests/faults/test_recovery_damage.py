@@ -1,7 +1,9 @@
 """What may happen to a cluster before it is recovered: what comes back, and what the operator is told."""
 
 import asyncio
+import os
 import shutil
+import signal
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +13,12 @@ import pytest
 
 from support.clusters import START
 from support.events import eventually
-from support.recoveries import Protected, load
+from support.recoveries import Protected, load, sheltering
 from wedsync.app import Platform
 from wedsync.app.services import why_server_must_wait
 from wedsync.backup import number_of
 from wedsync.cluster import ServerState
+from wedsync.cluster.datadir import processes_in
 from wedsync.errors import Busy, RecoveryFailed, RecoveryRefused, TargetUnreachable, WedsyncError
 from wedsync.process import FileLock, run
 from wedsync.recovery import Phase
@@ -26,7 +29,7 @@ async def test_a_data_directory_deleted_under_load_comes_back_with_every_acknowl
     protected: Protected,
 ) -> None:
     before = await protected.commit()
-    async with load(protected) as ledger:
+    async with sheltering(protected), load(protected) as ledger:
         await protected.archive()
         await eventually(lambda: len(ledger.acknowledged) > 500, what="some load")
         shutil.rmtree(protected.home.pgdata, ignore_errors=True)
@@ -36,6 +39,27 @@ async def test_a_data_directory_deleted_under_load_comes_back_with_every_acknowl
     assert rows <= {before, *ledger.acknowledged, *ledger.unknown}
     assert done.archiving
     # and the state before can be had again
+    await protected.undo()
+    assert set(await protected.rows()) == rows
+
+
+async def test_a_data_directory_deleted_under_load_comes_back_though_its_server_ended_first(
+    protected: Protected,
+) -> None:
+    before = await protected.commit()
+    async with sheltering(protected), load(protected) as ledger:
+        segment = await protected.archive()
+        following = protected.home.sheltered / f"{segment[:16]}{int(segment[16:], 16) + 1:08X}"
+        await eventually(lambda: len(ledger.acknowledged) > 500 and following.exists(), what="some load")
+        shutil.rmtree(protected.home.pgdata, ignore_errors=True)
+        for pid in processes_in(protected.home.pgdata):  # as if its WAL writer had panicked
+            os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: not processes_in(protected.home.pgdata), what="nobody has the WAL open")
+    done = await protected.recover(None)
+    rows = set(await protected.rows())
+    assert rows >= {before, *ledger.acknowledged}
+    assert rows <= {before, *ledger.acknowledged, *ledger.unknown}
+    assert done.archiving
     await protected.undo()
     assert set(await protected.rows()) == rows
 

@@ -33,7 +33,7 @@ def test_segments_that_are_archived_recycled_or_empty_are_not_only_here(tmp_path
     (wal / segment_name(1, 8)).write_bytes(b"")
     (wal / "00000002.history").write_text("1\t0/5000000\tno recovery target specified\n")
     (wal / f"{segment_name(1, 9)}.partial").write_bytes(b"")
-    found = local_segments(tmp_path, postmaster=None, archived={archived})
+    found = local_segments(tmp_path, sheltered=tmp_path / "sheltered", postmaster=None, archived={archived})
     assert [segment.name for segment in found] == [own]
 
 
@@ -45,8 +45,14 @@ def test_a_segment_is_known_by_its_first_page_alone(
     (directory / "pg_wal").mkdir()
     name = segment_name(1, number)
     (directory / "pg_wal" / name).write_bytes(head)
-    own = len(head) >= 16 and head[8:16] == struct.pack("<Q", number * SEGMENT_BYTES)
-    assert [s.name for s in local_segments(directory, postmaster=None, archived=())] == ([name] if own else [])
+    own = (
+        len(head) >= 16
+        and head[8:16] == struct.pack("<Q", number * SEGMENT_BYTES)
+        and int.from_bytes(head[4:8], "little") <= 1
+    )
+    assert [s.name for s in local_segments(directory, sheltered=directory, postmaster=None, archived=())] == (
+        [name] if own else []
+    )
 
 
 def test_a_deleted_segment_is_kept_with_all_that_is_written_to_its_end(tmp_path: Path) -> None:
@@ -63,6 +69,12 @@ def test_a_deleted_segment_is_kept_with_all_that_is_written_to_its_end(tmp_path:
             writer.flush()
             writer.close()
     assert b"a commit" in (tmp_path / "kept" / name).read_bytes()
+
+
+def test_a_deleted_segment_that_went_with_its_server_is_looked_for_elsewhere(tmp_path: Path) -> None:
+    gone = LocalSegment(name=segment_name(1, 5), source=Path("/proc/self/fd/1000000"))
+    with held_open([gone], tmp_path / "kept") as complete:
+        assert not complete
 
 
 def test_of_two_segments_with_one_name_the_one_kept_last_counts(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # a command pays only for what it asks for: see __getattr__ o
     from wedsync.cluster import Engine, Secrets, Server
     from wedsync.maintenance import JobService, RoutineService, RunMigration
     from wedsync.migrations import Conditions, ShadowMaker
-    from wedsync.recovery import Recoverer
+    from wedsync.recovery import Recoverer, Shelter
     from wedsync.state import StateStore
     from wedsync.tenants import Eraser, WeddingCalendar
 
@@ -188,6 +188,12 @@ class Platform:
             settle=self.settle_after_recovery,
             safety_backup=lambda repo: self.backup_runs.take(BackupKind.INCR, repo=repo, reason=RunReason.SAFETY),
         )
+
+    def shelter(self) -> "Shelter":
+        """Keeps WAL that is not archived from going with the data directory."""
+        from wedsync.recovery import Shelter
+
+        return Shelter(server=self.server, clock=self.clock)
 
     def backup_service(self) -> "BackupService":
         """The keeper's schedule of backups."""

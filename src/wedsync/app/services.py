@@ -30,7 +30,7 @@ _POLL_S = 0.05
 
 
 async def run_keeper(platform: Platform) -> None:
-    """Backups by schedule, the heartbeat, queued maintenance, until cancelled; one keeper a home."""
+    """Backups by schedule, shelter of WAL, heartbeat, queued maintenance, until cancelled; one keeper a home."""
     with service_lock(platform, "keeper"):
         async with asyncio.TaskGroup() as group:
             if platform.takes_backups:
@@ -42,6 +42,7 @@ async def run_keeper(platform: Platform) -> None:
             group.create_task(platform.job_service(migrate=QueuedChange(platform)).run(), name="jobs")
             group.create_task(platform.routine_service().run(), name="routines")
             if platform.is_local:
+                group.create_task(platform.shelter().run(), name="shelter")
                 group.create_task(renew_certificate_daily(platform), name="certificate")
 
 

@@ -52,6 +52,11 @@ class Home:
         return self.root / "kept"
 
     @property
+    def sheltered(self) -> Path:
+        """Second names of the WAL that is in no archive, should the data directory be deleted."""
+        return self.root / "sheltered"
+
+    @property
     def erasures(self) -> Path:
         """Proofs of what was erased for good."""
         return self.root / "erasures"

@@ -6,6 +6,7 @@ from wedsync.recovery.moment import parse_moment
 from wedsync.recovery.plan import Loss, RecoveryPlan
 from wedsync.recovery.run import Recovered, Recoverer
 from wedsync.recovery.secure import Report
+from wedsync.recovery.shelter import Shelter
 from wedsync.recovery.shown import ShownBase, ShownLoss, ShownPlan, ShownWal, show_plan
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Recoverer",
     "RecoveryPlan",
     "Report",
+    "Shelter",
     "ShownBase",
     "ShownLoss",
     "ShownPlan",

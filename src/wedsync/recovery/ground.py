@@ -118,7 +118,12 @@ class Scout:
         archived = {name for archive in survey.archives for name in archive.segments}
         segments = {item.name: item for item in self._kept.segments() if item.name not in archived}
         if own:
-            present = local_segments(pgdata, postmaster=self._server.postmaster_pid(), archived=archived)
+            present = local_segments(
+                pgdata,
+                sheltered=self._server.home.sheltered,
+                postmaster=self._server.postmaster_pid(),
+                archived=archived,
+            )
             segments |= {item.name: item for item in present}
         local = tuple(item for _, item in sorted(segments.items()))
         return Ground(

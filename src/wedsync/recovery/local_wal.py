@@ -1,7 +1,8 @@
 """WAL that is on this machine and in no archive yet: what a recovery must not lose.
 
-It is in `pg_wal` of the data directory; and when that was deleted under a running server, the server still has
-its open segments, which Linux shows below `/proc/<pid>/fd` until the process ends.
+It is in `pg_wal` of the data directory, and the keeper gives each segment a second name in `sheltered/`. When the
+directory was deleted under a running server, the server still has its open segments, which Linux shows below
+`/proc/<pid>/fd` until the process ends.
 """
 
 import os
@@ -9,9 +10,10 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Collection, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from wedsync.backup import (
     Commit,
@@ -39,19 +41,19 @@ class LocalSegment:
         return self.source.is_relative_to("/proc")
 
 
-def local_segments(pgdata: Path, *, postmaster: int | None, archived: Collection[str]) -> list[LocalSegment]:
+def local_segments(
+    pgdata: Path, *, sheltered: Path, postmaster: int | None, archived: Collection[str]
+) -> list[LocalSegment]:
     """The segments with WAL of their own that are not in `archived`, in order.
 
     `postmaster` is the pid of a server that still runs, if there is one.
     """
-    candidates: list[tuple[str, Path]] = []
+    candidates = _named(sheltered)  # first: the others are at least as new
     if postmaster is not None:
-        candidates += _deleted_but_open(pgdata, postmaster)
-    directory = pgdata / "pg_wal"
-    if directory.is_dir():
-        candidates += [(path.name, path) for path in directory.iterdir() if is_segment_name(path.name)]
+        candidates += deleted_but_open(pgdata, postmaster)
+    candidates += _named(pgdata / "pg_wal")
     # A file made anew where one was deleted under the server has none of the WAL that the deleted one has.
-    found = {name: source for name, source in candidates if _holds_own_wal(name, source)}
+    found = {name: source for name, source in candidates if holds_own_wal(name, source)}
     return [
         LocalSegment(name=name, source=source) for name, source in sorted(found.items()) if name not in archived
     ]
@@ -77,19 +79,27 @@ def keep(segments: Collection[LocalSegment], directory: Path) -> list[str]:
 
 
 @contextmanager
-def held_open(segments: Collection[LocalSegment], directory: Path) -> Generator[None]:
+def held_open(segments: Collection[LocalSegment], directory: Path) -> Generator[Collection[str]]:
     """Keep deleted segments for as long as the context lasts; at its end they are in `directory`, complete.
+
+    Gives the names of those that are still to be had.
 
     The server that has them open is ended inside: what it commits until its very end is in them. They are
     copied before as well, so that a full disk is met while nothing has been stopped.
     """
     deleted = [segment for segment in segments if segment.is_deleted]
     with ExitStack() as stack:
-        handles = {segment.name: stack.enter_context(segment.source.open("rb")) for segment in deleted}
-        if deleted:
-            keep(deleted, directory)
+        handles: dict[str, BinaryIO] = {}
+        for segment in deleted:
+            with suppress(FileNotFoundError):  # the server ended just now
+                handles[segment.name] = stack.enter_context(segment.source.open("rb"))
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, handle in handles.items():
+            with (directory / name).open("wb") as copy:
+                shutil.copyfileobj(handle, copy)
+            handle.seek(0)
         try:
-            yield
+            yield frozenset(handles)
         finally:  # also when the wait for the server's end was interrupted: it was told to end already
             for name, handle in handles.items():
                 with (directory / name).open("r+b") as copy:  # over the first copy: needs no new space
@@ -110,7 +120,7 @@ async def commits_in(engine: Engine, segments: Sequence[LocalSegment]) -> list[C
     return commits
 
 
-def _deleted_but_open(pgdata: Path, postmaster: int) -> Iterator[tuple[str, Path]]:
+def deleted_but_open(pgdata: Path, postmaster: int) -> Iterator[tuple[str, Path]]:
     """Segments that were deleted while this server or one of its backends had them open."""
     prefix = str(pgdata / "pg_wal") + "/"
     for pid in [postmaster, *_children(postmaster)]:
@@ -128,6 +138,13 @@ def _deleted_but_open(pgdata: Path, postmaster: int) -> Iterator[tuple[str, Path
                 yield name, handle
 
 
+def _named(directory: Path) -> list[tuple[str, Path]]:
+    try:
+        return [(path.name, path) for path in directory.iterdir() if is_segment_name(path.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def _children(pid: int) -> list[int]:
     try:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -135,7 +152,7 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _holds_own_wal(name: str, source: Path) -> bool:
+def holds_own_wal(name: str, source: Path) -> bool:
     """Whether the file begins with a page of this very segment (a recycled one still has its old pages)."""
     try:
         with source.open("rb") as file:
@@ -144,5 +161,6 @@ def _holds_own_wal(name: str, source: Path) -> bool:
         return False
     if len(head) < 16:
         return False
-    _, _, _, address = struct.unpack("<HHIQ", head)  # XLogPageHeaderData: magic, info, timeline, address
-    return address == number_of(name) * SEGMENT_BYTES and timeline_of(name) > 0
+    _, _, timeline, address = struct.unpack("<HHIQ", head)  # XLogPageHeaderData: magic, info, timeline, address
+    # A segment in which a timeline begins starts with pages of its parent.
+    return address == number_of(name) * SEGMENT_BYTES and timeline <= timeline_of(name)

@@ -86,11 +86,12 @@ async def secure_and_stop(
     try:
         with stopwatch.time(Phase.SECURE):
             _copy_lost(server, archived, directory)
-        with held_open(deleted, directory):
+        with held_open(deleted, directory) as complete:
             await stop(server, stopwatch, report)
         with stopwatch.time(Phase.SECURE):
             kept.keep_histories(recovery, server.home.pgdata)
-            names = {*keep(_local(server, archived), directory), *kept.segments_of(recovery)}
+            others = [segment for segment in _local(server, archived) if segment.name not in complete]
+            names = {*keep(others, directory), *kept.segments_of(recovery)}
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -142,7 +143,12 @@ def _copy_lost(server: Server, archived: Collection[str], directory: Path) -> No
 
 
 def _local(server: Server, archived: Collection[str]) -> list[LocalSegment]:
-    return local_segments(server.home.pgdata, postmaster=server.postmaster_pid(), archived=archived)
+    return local_segments(
+        server.home.pgdata,
+        sheltered=server.home.sheltered,
+        postmaster=server.postmaster_pid(),
+        archived=archived,
+    )
 
 
 async def _mark_and_archive(
