@@ -153,7 +153,7 @@ class Session:
                 try:
                     return await work(connection)
                 except psycopg.OperationalError as error:
-                    if not connection.closed:
+                    if not await _is_gone(connection, error):
                         raise
                     if self._read_only:
                         raise lost(error) from error
@@ -199,7 +199,7 @@ class Session:
                 if self._identity is not None:
                     await connection.execute(statements("client")["become"], self._identity.parameters())
         except psycopg.OperationalError as error:
-            if connection.closed:
+            if await _is_gone(connection, error):
                 raise lost(error) from error
             raise
 
@@ -207,7 +207,7 @@ class Session:
         try:
             ended = await connection.execute(b"commit")
         except psycopg.OperationalError as error:
-            if not connection.closed:
+            if not await _is_gone(connection, error):
                 raise
             raise (lost(error) if self._read_only else _unknown(error)) from error
         if ended.statusmessage == "ROLLBACK":
@@ -218,6 +218,17 @@ class Session:
 
     def _as(self, identity: Identity, *, read_only: bool) -> "Session":
         return Session(self._pool, self._settings, self._statements, identity=identity, read_only=read_only)
+
+
+async def _is_gone(connection: Connection, error: psycopg.OperationalError) -> bool:
+    """Whether the connection ended with this error; the driver may say so before it closes it.
+
+    Words without an SQLSTATE are libpq's or the driver's own, such as "cannot exit pipeline mode while busy" where
+    the server shut down in the middle of one: what is left of such a connection is closed.
+    """
+    if not connection.closed and error.sqlstate is None:
+        await connection.close()
+    return connection.closed
 
 
 def _unknown(error: psycopg.Error) -> CommitUnknown:
