@@ -103,13 +103,21 @@ async def test_a_large_head_in_one_piece_is_refused(port: int) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [b"", b"GET / HTTP/1.1\r\nHost:", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc"],
-    ids=["nothing", "half a head", "half a body"],
+    [b"GET / HTTP/1.1\r\nHost:", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc"],
+    ids=["half a head", "half a body"],
 )
 async def test_a_peer_that_goes_silent_is_let_go(port: int, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
     monkeypatch.setattr(bounded, "HEAD_WITHIN_S", 0.2)
     monkeypatch.setattr(bounded, "BODY_WITHIN_S", 0.2)
     assert (await conversation(port, said)).startswith(b"HTTP/1.1 408")
+    assert await still_serves(port)
+
+
+async def test_a_peer_that_never_asks_is_let_go_without_an_answer(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "HEAD_WITHIN_S", 0.2)
+    assert await conversation(port, b"") == b""
     assert await still_serves(port)
 
 

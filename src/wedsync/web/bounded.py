@@ -68,7 +68,11 @@ class BoundedProtocol(HttpToolsProtocol):
         since = self._waiting_since
         if since is None or self.transport.is_closing():
             return
-        if now - since > (HEAD_WITHIN_S if self._in_head else BODY_WITHIN_S):
+        if now - since <= (HEAD_WITHIN_S if self._in_head else BODY_WITHIN_S):
+            return
+        if self._in_head and not self._head_bytes:
+            self.transport.close()  # it asked nothing: words would be taken for the answer of what it asks next
+        else:
             self._end(b"408 Request Timeout")
 
     def _end(self, status: bytes) -> None:
