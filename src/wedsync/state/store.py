@@ -9,7 +9,17 @@ from pathlib import Path
 
 from wedsync.errors import StateProblem
 
-_VERSIONS = ("schema.sql", "erasures.sql", "verifications.sql", "requests.sql")
+_VERSIONS = (
+    "schema.sql",
+    "erasures.sql",
+    "verifications.sql",
+    "requests.sql",
+    "copies.sql",
+    "drills.sql",
+    "witnesses.sql",
+    "checked_files.sql",
+    "exposure.sql",
+)
 """Scripts in order; the file's `user_version` says how many have run."""
 
 SqliteValue = str | int | float | bytes | None

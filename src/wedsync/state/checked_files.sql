@@ -1,0 +1,1 @@
+-- Which files of the repositories were read when, and what was found.

@@ -1,0 +1,1 @@
+-- Copies of the cluster at a moment of the past: where they are, who asked, when they were last used.

@@ -1,0 +1,1 @@
+-- Restores that were tried: what, when, how long each phase took, what was checked.

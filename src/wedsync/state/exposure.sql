@@ -1,0 +1,1 @@
+-- How much would be lost if the machine went now, measured.

@@ -1,0 +1,1 @@
+-- What the tables held at places of the WAL: drills compare with it.
