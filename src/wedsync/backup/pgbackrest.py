@@ -89,6 +89,8 @@ class RestoreTarget:
     timeline: int | None = None
     """`None`: the newest one that the archive knows."""
     action: TargetAction = TargetAction.PROMOTE
+    exclusive: bool = False
+    """Whether it stops before the first record at or behind `lsn` rather than after it."""
 
     def options(self) -> list[str]:
         """The options of `pgbackrest restore`; `ValueError` where the target's own value is missing."""
@@ -102,6 +104,8 @@ class RestoreTarget:
                 words += [f"--target={self._value()}", f"--target-action={self.action}"]
             case _:
                 assert_never(self.kind)
+        if self.exclusive:
+            words.append("--target-exclusive")
         if self.timeline is not None:
             words.append(f"--target-timeline={self.timeline}")
         return words
