@@ -9,6 +9,7 @@ from typing import Protocol
 from wedsync.cluster import Engine
 from wedsync.database import ConnectionTarget
 from wedsync.drills.order import DrillOrder
+from wedsync.drills.witness import Witness
 from wedsync.state import StateStore
 
 
@@ -20,6 +21,13 @@ class CheckResult:
     ok: bool
     detail: str
     took_s: float
+    skipped: bool = False
+    """Whether there was nothing to look at, for the reason in `detail`: no proof (not `ok`), and no failure."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is wrong."""
+        return not self.ok and not self.skipped
 
 
 class CheckedCopy(Protocol):
@@ -51,6 +59,8 @@ class DrillContext:
     database: str
     """The database of the platform."""
     heartbeat_every: timedelta
+    witness: Witness | None = None
+    """What was recorded at the place where the copy stands while `witness_checks` run; `None`: none on its way."""
 
 
 Check = Callable[[DrillContext], Awaitable[CheckResult]]
