@@ -53,7 +53,7 @@ class LeftOut:
 class Witness:
     """A database as it was when all transactions had committed whose record ends before `lsn`, and no other.
 
-    A copy that stops before the first record at or behind `lsn` (`recovery_target_inclusive = off`) shows the same.
+    A copy that stops right before `lsn` (`recovery_target_lsn`, not inclusive) shows the same.
     """
 
     id: int | None = None

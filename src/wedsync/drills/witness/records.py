@@ -16,12 +16,13 @@ from wedsync.state import StateStore, as_moment, as_text
 
 def record_witness(state: StateStore, witness: Witness, catalogue: Fingerprint | None) -> Witness:
     """Write a witness down, with the catalogue it saw; gives it with its id. All of it is written, or nothing."""
+    digest = catalogue.digest if catalogue is not None else None
     with state.transaction():
         if catalogue is not None:
             objects = [[it.kind, it.name, it.relation, it.facts] for it in catalogue.objects]
             state.write(
                 "insert or ignore into witness_catalogues (digest, objects) values (?, ?)",
-                (catalogue.digest, zlib.compress(json.dumps(objects).encode())),
+                (digest, zlib.compress(json.dumps(objects).encode())),
             )
         number = state.write(
             "insert into witnesses (at, system_id, timeline, lsn, position, database, reason, tables, left_out,"
@@ -36,12 +37,12 @@ def record_witness(state: StateStore, witness: Witness, catalogue: Fingerprint |
                 witness.reason,
                 msgspec.json.encode(witness.tables).decode(),
                 msgspec.json.encode(witness.left_out).decode(),
-                catalogue.digest if catalogue is not None else None,
+                digest,
                 witness.took_s,
                 witness.waited_s,
             ),
         )
-    return replace(witness, id=number)
+    return replace(witness, id=number, catalogue=digest)
 
 
 def nearest_witness(
