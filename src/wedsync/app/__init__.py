@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         what_runs,
     )
     from wedsync.app.setup import Preparation, prepare_adopted
+    from wedsync.app.timeline import read_timeline
     from wedsync.app.view import StatusReader
 else:
     __getattr__ = names_on_demand(
@@ -77,6 +78,7 @@ else:
                 "Preparation",
                 "prepare_adopted",
             ),
+            "timeline": ("read_timeline",),
             "view": ("StatusReader",),
         },
     )
@@ -100,6 +102,7 @@ __all__ = [
     "plan_undo",
     "prepare_adopted",
     "read_keys",
+    "read_timeline",
     "recovery_window",
     "require_free_ports",
     "run_gateway",

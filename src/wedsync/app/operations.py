@@ -15,6 +15,7 @@ from wedsync.api.operations import (
     operations_api,
     overview_operations,
     recovery_operations,
+    timeline_operations,
 )
 from wedsync.app.background import Background
 from wedsync.app.database_care import HomeCare
@@ -22,6 +23,7 @@ from wedsync.app.desks import HomeBackups, HomeOverview, HomeRecovery
 from wedsync.app.platform import Platform
 from wedsync.app.problems import as_problem
 from wedsync.app.schema_changes import HomeSchema
+from wedsync.app.timeline import HomeTimeline
 from wedsync.app.view import StatusReader
 from wedsync.database.pipeline import PoolStatus as PipelinePoolStatus
 
@@ -47,6 +49,7 @@ def all_operations(
         *migrate_operations(HomeSchema(platform), clock=clock),
         *backup_operations(HomeBackups(platform, background)),
         *recovery_operations(HomeRecovery(platform, background)),
+        *timeline_operations(HomeTimeline(platform)),
         *overview_operations(HomeOverview(platform, reader)),
     ]
 

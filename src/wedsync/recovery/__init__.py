@@ -8,9 +8,22 @@ from wedsync.recovery.run import Recovered, Recoverer
 from wedsync.recovery.secure import Report
 from wedsync.recovery.shelter import Shelter
 from wedsync.recovery.shown import ShownBase, ShownLoss, ShownPlan, ShownWal, show_plan
+from wedsync.recovery.timeline import (
+    ChangedTable,
+    Happening,
+    HappeningKind,
+    Timeline,
+    Unknown,
+    can_restore,
+    judged,
+    right_before,
+)
 
 __all__ = [
+    "ChangedTable",
     "Forecast",
+    "Happening",
+    "HappeningKind",
     "Journal",
     "JournalEntry",
     "Loss",
@@ -26,8 +39,13 @@ __all__ = [
     "ShownPlan",
     "ShownWal",
     "Stage",
+    "Timeline",
+    "Unknown",
     "WayBack",
+    "can_restore",
     "forecast",
+    "judged",
     "parse_moment",
+    "right_before",
     "show_plan",
 ]

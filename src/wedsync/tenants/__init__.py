@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from wedsync.on_demand import names_on_demand
 
 if TYPE_CHECKING:
+    from wedsync.tenants.bulk_changes import change_words, read_bulk_changes, read_loads
     from wedsync.tenants.calendar import Wedding, WeddingCalendar, reasons_to_wait
     from wedsync.tenants.erase import Erased, Eraser, ErasurePlan
+    from wedsync.tenants.erasures import ErasureBook
     from wedsync.tenants.export import Exported, export_tenant
     from wedsync.tenants.history import Change, changes, rows_as_of
     from wedsync.tenants.secrets import IntegrationSecrets
@@ -15,6 +17,11 @@ else:
     __getattr__ = names_on_demand(
         __name__,
         {
+            "bulk_changes": (
+                "change_words",
+                "read_bulk_changes",
+                "read_loads",
+            ),
             "calendar": (
                 "Wedding",
                 "WeddingCalendar",
@@ -25,12 +32,14 @@ else:
                 "Eraser",
                 "ErasurePlan",
             ),
+            "erasures": ("ErasureBook",),
             "export": (
                 "Exported",
                 "export_tenant",
             ),
             "history": (
                 "Change",
+                "change_words",
                 "changes",
                 "rows_as_of",
             ),
@@ -47,6 +56,7 @@ __all__ = [
     "Change",
     "Erased",
     "Eraser",
+    "ErasureBook",
     "ErasurePlan",
     "Exported",
     "IntegrationSecrets",
@@ -54,9 +64,12 @@ __all__ = [
     "SubjectKind",
     "Wedding",
     "WeddingCalendar",
+    "change_words",
     "changes",
     "export_tenant",
     "parse_id",
+    "read_bulk_changes",
+    "read_loads",
     "reasons_to_wait",
     "rows_as_of",
 ]

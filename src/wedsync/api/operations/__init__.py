@@ -28,6 +28,7 @@ from wedsync.api.operations.operation import AnyOperation
 from wedsync.api.operations.overview import Overview, overview_operations
 from wedsync.api.operations.recovery import RecoveryDesk, recovery_operations
 from wedsync.api.operations.routes import operations_api
+from wedsync.api.operations.timeline import TimelineDesk, timeline_operations
 
 __all__ = [
     "Administrators",
@@ -50,6 +51,7 @@ __all__ = [
     "Rhythm",
     "Schedule",
     "SchemaChanges",
+    "TimelineDesk",
     "TokenAdministrators",
     "VerifyOrder",
     "backup_operations",
@@ -59,4 +61,5 @@ __all__ = [
     "operations_api",
     "overview_operations",
     "recovery_operations",
+    "timeline_operations",
 ]

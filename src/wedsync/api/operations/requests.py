@@ -52,4 +52,4 @@ def understand_place(request: Request, kind: type[T]) -> T:
 
 
 def _fields(kind: object) -> tuple[str, ...]:
-    return kind.__struct_fields__ if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ()
+    return kind.__struct_encode_fields__ if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ()
