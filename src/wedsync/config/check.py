@@ -68,7 +68,7 @@ def check(config: Config, origin_of: Callable[[str], str]) -> None:
             "backup.recovery_window is shorter than backup.repo1.full_every",
             "there would be moments without a backup to start from",
         )
-    for name, what, hint in (*_sign_in(config.auth), *_cluster(config.cluster)):
+    for name, what, hint in (*_sign_in(config.auth), *_cluster(config.cluster), *_drills(config)):
         raise problem(name, what, hint)
 
 
@@ -79,6 +79,18 @@ def _cluster(cluster: ClusterConfig) -> Iterator[tuple[str, str, str | None]]:
             yield "cluster.settings", f"cluster.settings: {setting!r} is no setting of one line", None
         if setting in _OURS:
             yield "cluster.settings", f"cluster.settings may not set {setting}", f"use {_OURS[setting]}"
+
+
+def _drills(config: Config) -> Iterator[tuple[str, str, str | None]]:
+    """What is wrong with the settings of drills: name, what, and what to do."""
+    hours = {name: getattr(config.drills, name) for name in ("quiet_from", "quiet_to")}
+    for name, text in hours.items():
+        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+            yield f"drills.{name}", f"drills.{name} is no time of day: {text!r}", "write it like 01:00"
+    if hours["quiet_from"] == hours["quiet_to"]:
+        yield "drills.quiet_to", "the quiet hours have no length", "set drills.quiet_from and drills.quiet_to"
+    if config.drills.proof_critical < config.drills.proof_limit:
+        yield "drills.proof_critical", "drills.proof_critical is shorter than drills.proof_limit", None
 
 
 def _ranges(config: Config) -> Iterator[tuple[str, float, tuple[float, float]]]:
@@ -100,6 +112,9 @@ def _ranges(config: Config) -> Iterator[tuple[str, float, tuple[float, float]]]:
     yield "auth.max_factors", config.auth.max_factors, (0, 100)
     yield "auth.mail.port", config.auth.mail.port, (1, 65535)
     yield "backup.processes", config.backup.processes, (0, 999)
+    yield "drills.per_day", config.drills.per_day, (0, 100)
+    yield "drills.processes", config.drills.processes, (1, 999)
+    yield "drills.keep_free", config.drills.keep_free, (0, 1e15)
     yield "backup.compression_level", config.backup.compression_level, _LEVELS[config.backup.compression]
 
 
@@ -120,6 +135,8 @@ def _pauses(config: Config) -> Iterator[tuple[str, timedelta]]:
     for name in ("token_lasts", "session_idle", "letter_lasts"):
         yield f"auth.{name}", getattr(config.auth, name)
     yield "auth.mail.deadline", config.auth.mail.deadline
+    for name in ("rto_target", "rpo_target", "proof_limit", "keep_evidence"):
+        yield f"drills.{name}", getattr(config.drills, name)
     yield from _rhythm("backup.repo1", config.backup.repo1)
     yield from _rhythm("backup.repo2", config.backup.repo2)
 

@@ -305,6 +305,35 @@ class BackupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     repo2: RepositoryConfig | None = RepositoryConfig(path="repo2", incr_every=timedelta(hours=6))
 
 
+class DrillsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Restores that are tried, day by day (docs/explanation/drills.md)."""
+
+    enabled: bool = True
+    """Whether the keeper runs drills; only where it takes backups too (`backup.enabled`)."""
+    quiet_from: str = "01:00"
+    """Drills by schedule begin from here on, by the clocks of `calendar.time_zone`."""
+    quiet_to: str = "05:00"
+    """No drill by schedule begins from here on; one that was begun goes on."""
+    per_day: int = 0
+    """Drills of a night; 0: one for each full backup of a day, and one more."""
+    first_after: timedelta = timedelta(minutes=10)
+    """The first drill of a home begins so long after its first backup, whatever the time of day."""
+    processes: int = 2
+    """Parallel processes of a drill's restore at the most; on a wedding day it has one."""
+    keep_free: int = 1_000_000_000
+    """Bytes that must remain on the disk beside the copy; else the drill is not begun."""
+    rto_target: timedelta = timedelta(minutes=15)
+    """A restored copy takes writes within this time."""
+    rpo_target: timedelta = timedelta(seconds=60)
+    """So much before the moment asked for, and no more, may be missing."""
+    proof_limit: timedelta = timedelta(days=2)
+    """The newest proven backup was proven within this time, or `wedsync status` warns."""
+    proof_critical: timedelta = timedelta(days=7)
+    """Proof that is older than this is critical."""
+    keep_evidence: timedelta = timedelta(weeks=52)
+    """Evidence is kept this long."""
+
+
 class CalendarConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The days on which nothing disruptive is done: Saturdays, and a wedding's day and the day before."""
 
@@ -339,6 +368,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)
     backup: BackupConfig = field(default_factory=BackupConfig)
+    drills: DrillsConfig = field(default_factory=DrillsConfig)
     calendar: CalendarConfig = field(default_factory=CalendarConfig)
     migrations: MigrationsConfig = field(default_factory=MigrationsConfig)
 
