@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -20,6 +21,9 @@ from support.workers import made_once, one_at_a_time, this_worker
 from wedsync.cluster import Engine, Server, find_engine
 from wedsync.config import Home, default_home
 from wedsync.errors import EngineMissing
+
+if TYPE_CHECKING:
+    from support.regions import AzureStore, S3Store
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -164,3 +168,21 @@ async def tenant_session(two_tenants: TwoTenants) -> AsyncIterator[AsyncConnecti
     async with await replace(two_tenants.target, user="postgres").connect(autocommit=False) as connection:
         yield connection
         await connection.rollback()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[S3Store]":
+    """An S3 over TLS; each test takes a bucket of its own."""
+    from support.regions import s3_store  # noqa: PLC0415 - libraries of two clouds
+
+    with s3_store(tmp_path_factory.mktemp("s3")) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[AzureStore]":
+    """An Azure Blob Storage over TLS; each test takes a container of its own."""
+    from support.regions import azure_store  # noqa: PLC0415
+
+    with azure_store(tmp_path_factory.mktemp("azure")) as store:
+        yield store

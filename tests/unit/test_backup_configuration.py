@@ -190,3 +190,22 @@ def test_a_repository_that_fails_is_no_end_of_the_archive(tmp_path: Path, status
     command = restore_command(program, config=Path("/c"), stanza="s", repo=1)
     filled = command.replace("%f", "000000010000000000000001").replace("%p", "pg_wal/RECOVERYXLOG")
     assert subprocess.run(["/bin/sh", "-c", filled], check=False).returncode == told
+
+
+def test_a_file_of_an_option_is_below_the_home_and_a_secret_is_its_content() -> None:
+    repo2 = RepositoryConfig(kind=RepositoryKind.S3, path="x", options=S3 | {"storage-ca-file": "tls/far.crt"})
+    options = rendered(repo2)
+    assert options["repo2-storage-ca-file"] == "/home of/wedsync/tls/far.crt"
+    assert options["repo2-s3-key-secret"] == "very secret"
+
+
+@pytest.mark.parametrize("kind", [RepositoryKind.S3, RepositoryKind.AZURE, RepositoryKind.GCS])
+def test_the_certificate_of_a_store_is_always_verified(kind: RepositoryKind) -> None:
+    given = {
+        RepositoryKind.S3: S3,
+        RepositoryKind.AZURE: {"azure-account": "a", "azure-container": "c", "azure-key": "@azure-key"},
+        RepositoryKind.GCS: {"gcs-bucket": "g"},
+    }[kind]
+    with pytest.raises(ConfigProblem, match="storage-verify-tls") as caught:
+        rendered(RepositoryConfig(kind=kind, path="x", options=given | {"storage-verify-tls": "n"}))
+    assert "storage-ca-file" in str(caught.value.hint)

@@ -186,7 +186,7 @@ def _repository(
         if version >= _BLOCK_INCREMENTAL:
             options["block"] = "y"
     for name, value in repository.options.items():
-        options[name] = secret(value.removeprefix("@")) if value.startswith("@") else value
+        options[name] = _value(name, value, home=home, secret=secret)
     options["retention-full"] = str(_NEVER)
     return options
 
@@ -215,8 +215,20 @@ def _check(number: int, repository: RepositoryConfig, version: tuple[int, int]) 
                 f"{setting}.options.{name} does not belong to a repository of kind {kind}",
                 hint=f"options of this kind: {allowed} (pgBackRest's, without repo{number}-)",
             )
+        if name.endswith("verify-tls"):
+            raise ConfigProblem(
+                f"{setting}.options.{name} would trust whoever answers in the store's place",
+                hint="leave it out; a certificate authority of your own is named by storage-ca-file",
+            )
         if name in _SECRET_OPTIONS and not value.startswith("@"):
             raise ConfigProblem(
                 f"{setting}.options.{name} is a secret and must not stand in the configuration",
                 hint=f"write it into secrets/{name} (mode 0600) and set {name} = '@{name}'",
             )
+
+
+def _value(name: str, value: str, *, home: Home, secret: Callable[[str], str]) -> str:
+    """What pgBackRest is given: a secret's content, a file below the home by its whole path."""
+    if value.startswith("@"):
+        return secret(value.removeprefix("@"))
+    return str(home.resolve(value)) if name.endswith(("-file", "-ca-path")) else value
