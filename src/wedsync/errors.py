@@ -153,6 +153,12 @@ class SecretProblem(WedsyncError):
     code = "WS210"
 
 
+class RescueKitProblem(WedsyncError):
+    """A rescue kit cannot be made, opened, or used here."""
+
+    code = "WS212"
+
+
 class StatementFailed(WedsyncError):
     """PostgreSQL refused a statement, or was lost while it ran."""
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from wedsync.app.platform import Platform, this_environment
     from wedsync.app.problems import as_problem
     from wedsync.app.recoveries import carry_out, plan_recovery, plan_undo, recovery_window
+    from wedsync.app.rescue_kit import RescueKit, compare_kit, gather_kit, seal_kit, unpack_kit, unseal_kit
     from wedsync.app.running import running_pid
     from wedsync.app.services import (
         last_words,
@@ -62,6 +63,14 @@ else:
                 "plan_undo",
                 "recovery_window",
             ),
+            "rescue_kit": (
+                "RescueKit",
+                "compare_kit",
+                "gather_kit",
+                "seal_kit",
+                "unpack_kit",
+                "unseal_kit",
+            ),
             "running": ("running_pid",),
             "services": (
                 "last_words",
@@ -87,13 +96,16 @@ __all__ = [
     "Keys",
     "Platform",
     "Preparation",
+    "RescueKit",
     "StatusReader",
     "as_problem",
     "carry_out",
     "check_flags",
     "close_home",
+    "compare_kit",
     "do_run",
     "expire_backups",
+    "gather_kit",
     "hold_backup",
     "last_words",
     "list_backups",
@@ -109,11 +121,14 @@ __all__ = [
     "run_keeper",
     "run_supervisor",
     "running_pid",
+    "seal_kit",
     "setup_lock",
     "spawn_service",
     "stop_everything",
     "take_backups",
     "this_environment",
+    "unpack_kit",
+    "unseal_kit",
     "until_signalled",
     "verify_backups",
     "wait_for_service",

@@ -13,7 +13,7 @@ from wedsync.cluster import ServerState, capabilities, examine, initialise_clust
 from wedsync.errors import Busy, CannotConnect, DataDirectoryProblem, RepositoryUnreachable, WedsyncError, WrongKey
 from wedsync.migrations import status as migration_status
 from wedsync.migrations import up as migrate_up
-from wedsync.recovery import JournalEntry
+from wedsync.recovery import JournalEntry, Phase
 from wedsync.state import as_text
 
 _START = timedelta(minutes=10)
@@ -73,6 +73,43 @@ class Preparation:
             await self._tell_pending()
         return None
 
+    def is_to_be_rescued(self) -> bool:
+        """Whether there is no database yet, or a recovery of it that stopped half-way."""
+        platform = self._platform
+        return platform.server.state() is ServerState.ABSENT or platform.recoverer.journal.unfinished() is not None
+
+    async def rescue(self) -> None:
+        """Fill a home whose machine was lost with the newest state in the repositories; it may be run again.
+
+        Raises `TargetUnreachable` where no repository that can be reached holds a backup.
+        """
+        platform = self._platform
+        ensure_keys(platform.secrets)
+        platform.pgbackrest.write_config()
+        with self._step("find the newest state in the repositories") as step:
+            plan = await platform.recoverer.plan(None)
+            step.note(
+                f"{plan.base.kind} backup {plan.base.label} in repo{plan.repo}, {plan.wal_segments} segments"
+            )
+        for note in plan.notes:
+            self._say(note)
+        with self._step("take the database back") as step:
+            done = await platform.recoverer.run(plan, report=self._tell_phases())
+            phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in done.phases_s.items())
+            step.note(f"last commit {done.last_commit_at or done.restored_to}; {phases}")
+        self._end_first_run()
+
+    def _tell_phases(self) -> Callable[[Phase, str], None]:
+        """Says what each phase of a recovery begins with."""
+        said: set[Phase] = set()
+
+        def report(phase: Phase, words: str) -> None:
+            if phase not in said:
+                said.add(phase)
+                self._say(f"{phase}: {words}")
+
+        return report
+
     async def _refuse_a_lost_cluster(self, *, first: bool) -> None:
         """A new cluster must never take the place of one that was lost: its backups would not fit any more."""
         catalogue = await self._platform.backup_runs.refresh()
@@ -107,9 +144,12 @@ class Preparation:
                 step.note(await self._first_backup(repo, catalogue))
         with self._step("first recovery point") as step:
             step.note(await self._first_recovery_point())
-        platform.state.write(
+        self._end_first_run()
+
+    def _end_first_run(self) -> None:
+        self._platform.state.write(
             "insert or ignore into setup_steps (step, at) values (?, ?)",
-            (_FIRST_RUN, as_text(platform.clock.now())),
+            (_FIRST_RUN, as_text(self._platform.clock.now())),
         )
 
     async def _fill(self, *, demo: bool) -> None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from wedsync.cli.context import enter_home, is_home, open_platform
+from wedsync.cli.kit import read_kit
 from wedsync.cli.output import Exit, Step, command, put_json
 from wedsync.errors import ServerFailed
 
 if TYPE_CHECKING:
-    from wedsync.app import Platform
+    from wedsync.app import Platform, RescueKit
 
 _KEEPER_COMES_UP = timedelta(seconds=30)
 _GATEWAY_ANSWERS = timedelta(seconds=60)
@@ -26,8 +27,27 @@ def register(main: click.Group) -> None:
     @click.option("--db-port", type=int, metavar="N", help="Port of PostgreSQL; 54329 for a new home.")
     @click.option("--detach", is_flag=True, help="Return as soon as the gateway answers.")
     @click.option("--empty", is_flag=True, help="No demo season in a new home.")
+    @click.option(
+        "--rescue",
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="KIT",
+        help="The machine was lost: make its home again from a rescue kit and the repositories.",
+    )
+    @click.option(
+        "--passphrase-file",
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE",
+        help="Its first line opens the kit; else it is asked for.",
+    )
     async def up(
-        *, home_path: str | None, port: int | None, db_port: int | None, detach: bool, empty: bool
+        *,
+        home_path: str | None,
+        port: int | None,
+        db_port: int | None,
+        detach: bool,
+        empty: bool,
+        rescue: str | None,
+        passphrase_file: str | None,
     ) -> Exit:
         """Set up what is missing and start everything.
 
@@ -37,7 +57,8 @@ def register(main: click.Group) -> None:
         \b
         Example: wedsync up --home /srv/wedsync --port 8080 --detach
         """
-        return await _up(home_path, port=port, db_port=db_port, detach=detach, empty=empty)
+        kit = read_kit(rescue, passphrase_file) if rescue is not None else None  # while still root
+        return await _up(home_path, port=port, db_port=db_port, detach=detach, empty=empty, kit=kit)
 
     async def down(*, home_path: str | None, as_json: bool) -> Exit:
         """Stop the gateway, the keeper and PostgreSQL; what was written is safe.
@@ -94,7 +115,15 @@ def register(main: click.Group) -> None:
     command(main, "operation", answers=False)(operation).hidden = True
 
 
-async def _up(home_path: str | None, *, port: int | None, db_port: int | None, detach: bool, empty: bool) -> Exit:
+async def _up(
+    home_path: str | None,
+    *,
+    port: int | None,
+    db_port: int | None,
+    detach: bool,
+    empty: bool,
+    kit: "RescueKit | None" = None,
+) -> Exit:
     began = monotonic()
     home = enter_home(home_path)
     from wedsync import app
@@ -104,6 +133,9 @@ async def _up(home_path: str | None, *, port: int | None, db_port: int | None, d
     flags: dict[str, object] = {
         name: value for name, value in (("gateway.port", port), ("cluster.port", db_port)) if value is not None
     }
+    if kit is not None:
+        app.unpack_kit(kit, home)
+        click.echo(f"the kit of {kit.made_at:%Y-%m-%d %H:%M} UTC is in place", err=True)
     new = not is_home(home)
     platform = app.Platform(home, app.this_environment(), flags=flags if new else None)
     app.check_flags(platform, flags)
@@ -117,7 +149,7 @@ async def _up(home_path: str | None, *, port: int | None, db_port: int | None, d
     with app.setup_lock(platform):
         if await _runs_already(platform):
             return Exit.DONE
-        await _prepare(platform, demo=not empty)
+        await _prepare(platform, demo=not empty, rescue=kit is not None)
         if detach:
             pid = app.spawn_service(platform, "supervisor")
             await app.wait_for_service(platform, "supervisor", pid)
@@ -177,7 +209,7 @@ async def _runs_already(platform: "Platform") -> bool:
     return True
 
 
-async def _prepare(platform: "Platform", *, demo: bool) -> None:
+async def _prepare(platform: "Platform", *, demo: bool, rescue: bool) -> None:
     from wedsync import app
 
     if not platform.is_local:
@@ -187,7 +219,10 @@ async def _prepare(platform: "Platform", *, demo: bool) -> None:
     def say(words: str) -> None:
         click.echo(f"  {words}", err=True)
 
-    unfinished = await app.Preparation(platform, step=Step, say=say).prepare(demo=demo)
+    preparation = app.Preparation(platform, step=Step, say=say)
+    if rescue and preparation.is_to_be_rescued():
+        await preparation.rescue()
+    unfinished = await preparation.prepare(demo=demo)
     if unfinished is not None:
         again = "--undo" if unfinished.target == "undo" else f"--to '{unfinished.target}'"
         click.echo(
