@@ -155,6 +155,11 @@ class Protected:
             archive_command=self.platform.pgbackrest.archive_command(), deadline=START
         )
 
+    def reopen(self) -> None:
+        """Read the configuration again, and the state file that is there now."""
+        self.platform.state.close()
+        self.platform = Platform(self.home, {})
+
     async def kill(self) -> None:
         """kill -9 of the whole server."""
         for pid in processes_in(self.home.pgdata):

@@ -117,4 +117,7 @@ def _left_behind(platform: "Platform") -> list[str]:
     found = [f"repo{number} lies in the home: it goes with this machine" for number in inside]
     if len(inside) == len(repositories(platform.config.backup)):
         found.append("no repository would be left: keep a second region (docs/how-to/second-region.md)")
+    outside = [item.name for item in platform.loaded.settings if item.origin.startswith("WEDSYNC_")]
+    if outside:
+        found.append(f"not in it, for they come from the environment: {', '.join(outside)}")
     return found

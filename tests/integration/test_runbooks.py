@@ -1,0 +1,96 @@
+"""Runbooks do what they say: an operator who follows one, step by step, gets what it promises."""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from support.commands import SOURCE
+from support.events import eventually
+from support.recoveries import Protected, sheltering
+from support.runbooks import HOW_TO, MARK, Runbook, read_runbook
+from wedsync.app import stop_everything
+
+RUNBOOKS = sorted(path.stem for path in HOW_TO.glob("*.md") if MARK in path.read_text(encoding="utf-8"))
+PASSPHRASE = "correct horse battery staple"
+
+
+def environment(own: Protected) -> Mapping[str, str]:
+    """What the operator's shell knows."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WEDSYNC_", "PG"))}
+    return kept | {"WEDSYNC_HOME": str(own.home.root), "PYTHONPATH": str(SOURCE)}
+
+
+@asynccontextmanager
+async def operated(own: Protected) -> AsyncIterator[Protected]:
+    """The home in an operator's hands; what they started is stopped afterwards."""
+    try:
+        yield own
+    finally:
+        own.reopen()
+        await stop_everything(own.platform)
+
+
+def lose_machine(own: Protected) -> None:
+    """Everything below the home is gone (but programs that the test lent it)."""
+    for path in own.home.root.iterdir():
+        if path != own.home.engine:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def open_runbook(name: str, own: Protected, place: Path, **yours: str) -> Runbook:
+    return Runbook(name=name, place=place, environment=environment(own), yours=yours)
+
+
+def move_second_region(own: Protected, far: Path) -> None:
+    """Put repo2 out of the home, as an operator does who means it."""
+    shutil.move(own.home.root / "repo2", far)
+    with own.home.config_file.open("a") as file:
+        file.write(f'\n[backup.repo2]\npath = "{far}"\n')
+    own.reopen()
+    own.platform.pgbackrest.write_config()  # as a restart of the keeper does
+
+
+@pytest.mark.parametrize("name", RUNBOOKS)
+def test_a_runbook_is_followed_by_a_test_under_each_of_its_headings(name: str) -> None:
+    followed = set(re.findall(r'\.follow\(\s*"([^"]+)"', Path(__file__).read_text(encoding="utf-8")))
+    assert f'open_runbook("{name}"' in Path(__file__).read_text(encoding="utf-8")
+    assert {step.heading for step in read_runbook(name)} <= followed
+
+
+async def test_a_lost_machine_comes_back_from_kit_and_second_region(protected: Protected, tmp_path: Path) -> None:
+    place = tmp_path / "operator"
+    move_second_region(protected, tmp_path / "far")
+    book = open_runbook("total-loss", protected, place)
+    (place / "passphrase.txt").write_text(f"{PASSPHRASE}\n")
+    async with operated(protected):
+        await book.follow("Before it happens")
+        numbers = [await protected.commit() for _ in range(3)]
+        await protected.archive()
+        api_key = (protected.home.secrets / "service_role_key").read_text()
+        await protected.kill()
+        protected.platform.state.close()
+        lose_machine(protected)
+
+        await book.follow("The machine is gone")
+
+        protected.reopen()
+        assert await protected.rows() == numbers
+        assert (protected.home.secrets / "service_role_key").read_text() == api_key
+
+
+async def test_a_deleted_data_directory_and_then_a_lost_repository(protected: Protected, tmp_path: Path) -> None:
+    book = open_runbook("total-loss", protected, tmp_path / "operator")
+    async with sheltering(protected):  # the keeper is at work
+        numbers = [await protected.commit() for _ in range(3)]
+        await eventually(lambda: any(protected.home.sheltered.glob("*")), what="WAL is sheltered")
+        shutil.rmtree(protected.home.pgdata)
+        await book.follow("The data directory was deleted, also in part")
+    assert await protected.rows() == numbers
+
+    shutil.rmtree(protected.home.root / "repo1")
+    await book.follow("A repository is gone")
