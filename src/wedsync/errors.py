@@ -307,6 +307,30 @@ class RecoveryFailed(WedsyncError):
     code = "WS403"
 
 
+class CopyRefused(WedsyncError):
+    """A copy of the cluster is not made: there is no room for it, or there are enough already."""
+
+    code = "WS421"
+
+
+class CopyFailed(WedsyncError):
+    """A copy of the cluster could not be made or moved; the cluster itself is untouched."""
+
+    code = "WS422"
+
+
+class CopyPassed(WedsyncError):
+    """A copy is past the moment asked for, or on another timeline: a new copy is needed."""
+
+    code = "WS423"
+
+
+class CopyUnknown(WedsyncError):
+    """There is no such copy (any more)."""
+
+    code = "WS424"
+
+
 class NothingToUndo(WedsyncError):
     """There is no recovery that could be undone."""
 

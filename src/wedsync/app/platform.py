@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # a command pays only for what it asks for: see __getattr__ o
         Verifier,
     )
     from wedsync.cluster import Engine, Secrets, Server
+    from wedsync.copies import Copies
     from wedsync.maintenance import JobService, RoutineService, RunMigration
     from wedsync.migrations import Conditions, ShadowMaker
     from wedsync.recovery import Recoverer, Shelter
@@ -187,6 +188,20 @@ class Platform:
             clock=self.clock,
             settle=self.settle_after_recovery,
             safety_backup=lambda repo: self.backup_runs.take(BackupKind.INCR, repo=repo, reason=RunReason.SAFETY),
+        )
+
+    @cached_property
+    def copies(self) -> "Copies":
+        """Makes copies of the cluster at moments of the past."""
+        from wedsync.copies import Copies
+
+        return Copies(
+            surveyor=self.surveyor,
+            server=self.server,
+            pgbackrest=self.pgbackrest,
+            state=self.state,
+            config=self.config,
+            clock=self.clock,
         )
 
     def shelter(self) -> "Shelter":

@@ -1,5 +1,6 @@
 """Backups with pgBackRest: when, what is kept, what can be restored, whether it is whole."""
 
+from wedsync.backup.beside import Beside
 from wedsync.backup.commits import Commit, CommitReader, dump_commits, read_commits
 from wedsync.backup.configuration import ClusterAccess, key_name, render_config, repositories
 from wedsync.backup.heartbeat import HeartbeatService, is_beat_due
@@ -73,6 +74,7 @@ __all__ = [
     "BackupRuns",
     "BackupService",
     "BackupTaken",
+    "Beside",
     "Catalogue",
     "ClusterAccess",
     "Commit",

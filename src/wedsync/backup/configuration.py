@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,8 +132,9 @@ def restore_command(
     asynchronous: bool = False,
     library_path: str | None = None,
     pgdata: Path | None = None,
+    further: Sequence[str] = (),
 ) -> str:
-    """The `restore_command` that fetches a segment; from `repo` only, if one is given.
+    """The `restore_command` that fetches a segment; from `repo` only, if one is given; with `further` options.
 
     Asynchronous is faster, but shares one spool with whoever else fetches at the time, and loses its way
     where the timeline changes (pgBackRest before 2.59).
@@ -145,6 +146,7 @@ def restore_command(
     words += [str(program), f"--config={config}", f"--stanza={stanza}"]
     words += [f"--repo={repo}"] if repo is not None else []
     words += [f"--pg1-path={pgdata}"] if pgdata is not None else []
+    words += further
     words += ["--archive-async" if asynchronous else "--no-archive-async", "archive-get"]
     fetch = " ".join(shlex.quote(word).replace("%", "%%") for word in words) + ' %f "%p"'
     return f"{fetch}; s=$?; [ $s -le 1 ] || exit 126; exit $s"

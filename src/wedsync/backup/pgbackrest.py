@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import assert_never
 
+from wedsync.backup.beside import Beside
 from wedsync.backup.configuration import (
     ClusterAccess,
     archive_command,
@@ -45,7 +46,7 @@ from wedsync.errors import (
     WedsyncError,
     WrongKey,
 )
-from wedsync.process import Finished, run
+from wedsync.process import Finished, Priority, run
 
 _NEW_LABEL = re.compile(r"new backup label = (?P<label>\S+)")
 _RESTORED = re.compile(r"restore size = (?P<size>[^,]+), file total = (?P<files>\d+)")
@@ -101,7 +102,7 @@ class RestoreTarget:
             case TargetKind.IMMEDIATE:
                 words.append(f"--target-action={self.action}")
             case TargetKind.TIME | TargetKind.NAME | TargetKind.LSN:
-                words += [f"--target={self._value()}", f"--target-action={self.action}"]
+                words += [f"--target={self.value()}", f"--target-action={self.action}"]
             case _:
                 assert_never(self.kind)
         if self.exclusive:
@@ -110,7 +111,8 @@ class RestoreTarget:
             words.append(f"--target-timeline={self.timeline}")
         return words
 
-    def _value(self) -> str:
+    def value(self) -> str:
+        """The target's own value, as PostgreSQL reads it; `ValueError` where it is missing."""
         if self.kind is TargetKind.TIME and self.at is not None:
             return self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
         if self.kind is TargetKind.NAME and self.name:
@@ -188,10 +190,15 @@ class PgBackRest:
         )
 
     def restore_command(
-        self, *, repo: int | None = None, asynchronous: bool = False, pgdata: Path | None = None
+        self,
+        *,
+        repo: int | None = None,
+        asynchronous: bool = False,
+        pgdata: Path | None = None,
+        beside: Beside | None = None,
     ) -> str:
         """PostgreSQL's `restore_command`; asynchronous only where no timeline switch lies on the way and
-        nobody else of this home fetches WAL at the same time."""
+        nobody else with the same spool fetches WAL at the same time."""
         return restore_command(
             self.engine.pgbackrest,
             config=self.home.pgbackrest_config,
@@ -200,6 +207,7 @@ class PgBackRest:
             asynchronous=asynchronous,
             library_path=self.engine.library_path,
             pgdata=pgdata,
+            further=beside.fetch_options() if beside is not None else (),
         )
 
     async def stanza_create(self) -> tuple[RepositoryStatus, ...]:
@@ -302,14 +310,16 @@ class PgBackRest:
         archiving: bool = True,
         asynchronous_get: bool = False,
         recovery_options: Mapping[str, str] | None = None,
+        beside: Beside | None = None,
         on_progress: Progress | None = None,
     ) -> Restored:
         """Put the files of a backup into `pgdata` and write where recovery has to stop.
 
         `delta` replaces only what differs from the backup. `archiving=False` for a copy beside the real
-        cluster: it must never archive. WAL is fetched from the same repository. Raises `RestoreFailed`.
+        cluster, which must never archive; `beside` is where and how such a job works. WAL is fetched from the
+        same repository. Raises `RestoreFailed`.
         """
-        command = self.restore_command(repo=repo, asynchronous=asynchronous_get, pgdata=pgdata)
+        command = self.restore_command(repo=repo, asynchronous=asynchronous_get, pgdata=pgdata, beside=beside)
         options = {"restore_command": command} | dict(recovery_options or {})
         await asyncio.to_thread(pgdata.mkdir, parents=True, exist_ok=True, mode=0o700)
         try:
@@ -319,6 +329,7 @@ class PgBackRest:
                 f"--pg1-path={pgdata}",
                 *target.options(),
                 *(["--delta"] if delta else []),
+                *(beside.options() if beside is not None else []),
                 *([] if archiving else ["--archive-mode=off"]),
                 *(f"--recovery-option={name}={value}" for name, value in options.items()),
                 "--log-level-console=" + ("info" if on_progress is None else "detail"),
@@ -326,6 +337,7 @@ class PgBackRest:
                 deadline=self.config.deadline,
                 on_progress=on_progress,
                 otherwise=RestoreFailed,
+                priority=beside.priority if beside is not None else None,
             )
         except BackupUnknown as error:
             await self._require_readable(repo, error)
@@ -421,8 +433,11 @@ class PgBackRest:
         repo: int | None = None,
         on_progress: Progress | None = None,
         otherwise: type[WedsyncError] = BackupFailed,
+        priority: Priority | None = None,
     ) -> Finished:
-        finished = await self._run(command, *options, deadline=deadline, repo=repo, on_progress=on_progress)
+        finished = await self._run(
+            command, *options, deadline=deadline, repo=repo, on_progress=on_progress, priority=priority
+        )
         if finished.exit_status != 0:
             raise self._meant(
                 explain(
@@ -460,6 +475,7 @@ class PgBackRest:
         deadline: timedelta,
         repo: int | None = None,
         on_progress: Progress | None = None,
+        priority: Priority | None = None,
     ) -> Finished:
         words: Sequence[str | Path] = [
             self.engine.pgbackrest,
@@ -481,4 +497,5 @@ class PgBackRest:
             deadline=deadline,
             env=self.engine.environment,
             on_line=None if on_progress is None else report,
+            priority=priority,
         )

@@ -41,7 +41,7 @@ from wedsync.errors import (
     ServerFailed,
     ServerTimedOut,
 )
-from wedsync.process import FileLock, is_alive, spawn_detached, wait_for_exit
+from wedsync.process import FileLock, Priority, is_alive, spawn_detached, wait_for_exit
 
 StopMode = Literal["smart", "fast", "immediate"]
 
@@ -55,7 +55,9 @@ _PROGRESS = re.compile(r"redo (starts|in progress|done)|not properly shut down|r
 class Server:
     """The PostgreSQL of one home. It runs in a session of its own and outlives whoever started it."""
 
-    def __init__(self, *, engine: Engine, home: Home, config: Config) -> None:
+    def __init__(self, *, engine: Engine, home: Home, config: Config, priority: Priority | None = None) -> None:
+        """`priority` is that of the server and its backends; `None`: the usual one."""
+        self._priority = priority or Priority()
         self.engine = engine
         self.home = home
         self.config = config
@@ -209,9 +211,6 @@ class Server:
 
     async def write_configuration(self, archive_command: str) -> None:
         """Write settings, access rules and certificates as the configuration has them now."""
-        from wedsync.cluster.certificates import ensure_certificates  # noqa: PLC0415 - 0.1 s; most commands start nothing
-
-        certificates = await ensure_certificates(self.home, self._addresses())
         settings = (
             server_settings(measure_machine(self.engine), self.config)
             | {
@@ -219,11 +218,10 @@ class Server:
                 "port": str(self.config.cluster.port),
                 "unix_socket_directories": str(self.home.sockets),
                 "unix_socket_permissions": "0700",
-                "ssl_cert_file": str(certificates.certificate),
-                "ssl_key_file": str(certificates.key),
                 "log_directory": str(self.home.log),
                 "archive_command": archive_command,
             }
+            | await self._encryption()
             | self.config.cluster.settings
         )
         if any((self.home.pgdata / name).exists() for name in ("recovery.signal", "standby.signal")):
@@ -236,6 +234,15 @@ class Server:
         }
         for name, content in files.items():
             write_private(self.home.pgdata / name, content.encode(), replace=True)
+
+    async def _encryption(self) -> dict[str, str]:
+        """The settings of TLS; a server that listens nowhere needs no certificate."""
+        if not self._addresses():
+            return {"ssl": "off"}
+        from wedsync.cluster.certificates import ensure_certificates  # noqa: PLC0415 - 0.1 s; most commands start nothing
+
+        certificates = await ensure_certificates(self.home, self._addresses())
+        return {"ssl_cert_file": str(certificates.certificate), "ssl_key_file": str(certificates.key)}
 
     async def _launch_now(
         self, archive_command: str, overrides: Mapping[str, str], hold: Callable[[], str | None] | None
@@ -341,7 +348,7 @@ class Server:
         words = [word for name, value in overrides.items() for word in ("-c", f"{name}={value}")]
         try:
             return spawn_detached(
-                [self.engine.program("postgres"), "-D", self.home.pgdata, *words],
+                [*self._priority.words(), self.engine.program("postgres"), "-D", self.home.pgdata, *words],
                 log=self.home.log / "postgresql.log",
                 env=self.engine.environment,
                 cwd=self.home.root,

@@ -62,6 +62,11 @@ class Home:
         return self.root / "erasures"
 
     @property
+    def copies(self) -> Path:
+        """Throw-away copies of the cluster at moments of the past, a directory each."""
+        return self.root / "copies"
+
+    @property
     def engine(self) -> Path:
         """Debian packages unpacked without root, when the system has none."""
         return self.root / "engine"

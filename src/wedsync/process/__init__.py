@@ -1,6 +1,7 @@
 """Outside programs and processes of ours: run with a deadline, lock, watch, restart."""
 
 from wedsync.process.locks import FileLock, LockHolder
+from wedsync.process.priority import Priority
 from wedsync.process.run import Finished, run, spawn_detached
 from wedsync.process.supervision import (
     ProcessFact,
@@ -16,6 +17,7 @@ __all__ = [
     "FileLock",
     "Finished",
     "LockHolder",
+    "Priority",
     "ProcessFact",
     "RestartPolicy",
     "Supervised",

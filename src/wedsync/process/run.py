@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 
 from wedsync.errors import EngineMissing, ProgramFailed, ProgramTimedOut
+from wedsync.process.priority import Priority
 
 _CHUNK_BYTES = 256 * 1024
 _GRACE_S = 5.0
@@ -48,6 +49,7 @@ async def run(
     stdin: bytes | None = None,
     on_line: Callable[[str], None] | None = None,
     nice: int = 0,
+    priority: Priority | None = None,
 ) -> Finished:
     """Run `command` (an argument list, never a shell line) and give how it ended.
 
@@ -56,8 +58,8 @@ async def run(
     the same happens, without the error, when the caller is cancelled. A program that is not there is
     `EngineMissing`. The environment is exactly `env` when one is given.
     """
-    words = [str(word) for word in command]
-    program = Path(words[0]).name
+    program = Path(command[0]).name
+    words = [*(priority.words() if priority else []), *map(str, command)]
     started = monotonic()
     try:
         process = await asyncio.create_subprocess_exec(

@@ -50,7 +50,7 @@ async def wait_for_target(
     started = monotonic()
     last: ReplayPosition | None = None
     while monotonic() - started < deadline.total_seconds():
-        position = await _position(server)
+        position = await replay_position(server)
         if position is None:
             if server.state() not in {ServerState.RUNNING, ServerState.STARTING}:
                 raise RecoveryFailed(
@@ -97,7 +97,8 @@ async def promote(server: Server) -> None:
     )
 
 
-async def _position(server: Server) -> ReplayPosition | None:
+async def replay_position(server: Server) -> ReplayPosition | None:
+    """How far the server's replay is; `None` if it takes no connection."""
     try:
         async with await server.target().connect(connect_timeout=timedelta(seconds=5)) as connection:
             return await _ask(connection)

@@ -218,7 +218,7 @@ class Recoverer:
     async def _run(self, plan: RecoveryPlan, report: Report) -> Recovered:
         self._pgbackrest.write_config()
         stopwatch = Stopwatch()
-        if await end_restores(self._home):
+        if await end_restores(self._home.pgbackrest_config, self._home.pgdata):
             report(Phase.RESTORE, "ended a restore that nobody waited for")
         entry = self.journal.unfinished()
         if entry is not None and self._came_through(entry):

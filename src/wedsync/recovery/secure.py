@@ -35,6 +35,11 @@ Report = Callable[[Phase, str], None]
 """Called with the phase that is running and words about how far it is."""
 
 
+def silently(phase: Phase, words: str) -> None:
+    """Report to nobody."""
+    del phase, words
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestorePoint:
     """A named place in the WAL."""

@@ -1,0 +1,21 @@
+"""Throw-away copies of the cluster at a moment of the past, beside the cluster itself."""
+
+from wedsync.copies.copies import Copies
+from wedsync.copies.copy import Copy
+from wedsync.copies.effort import Effort
+from wedsync.copies.note import Note, Purpose, Stage
+from wedsync.copies.plan import CopyOrder, CopyPlan
+from wedsync.copies.registry import CopyRegistry, Listed
+
+__all__ = [
+    "Copies",
+    "Copy",
+    "CopyOrder",
+    "CopyPlan",
+    "CopyRegistry",
+    "Effort",
+    "Listed",
+    "Note",
+    "Purpose",
+    "Stage",
+]

@@ -1,0 +1,192 @@
+"""Make copies of the cluster at moments of the past, find them again, and clear away what killed makers left."""
+
+import secrets
+from dataclasses import replace
+from pathlib import Path
+
+from wedsync.backup import Beside, PgBackRest, Surveyor
+from wedsync.clock import Clock
+from wedsync.cluster import Server
+from wedsync.config import Config, Home
+from wedsync.copies.copy import Copy, remove_files
+from wedsync.copies.effort import Effort, require_room
+from wedsync.copies.note import Note, Purpose, Stage, read_note
+from wedsync.copies.plan import CopyOrder, CopyPlan
+from wedsync.copies.planner import CopyPlanner
+from wedsync.copies.registry import CopyRegistry
+from wedsync.copies.settings import apart
+from wedsync.errors import Busy, CopyRefused, CopyUnknown, DiskFull, RepositoryFull
+from wedsync.process import FileLock
+from wedsync.recovery import Kept as KeptWal
+from wedsync.recovery import Phase, Report, Stopwatch, put_back, put_back_histories, silently
+from wedsync.state import StateStore
+
+
+class Copies:
+    """The copies of one home."""
+
+    def __init__(
+        self,
+        *,
+        surveyor: Surveyor,
+        server: Server,
+        pgbackrest: PgBackRest,
+        state: StateStore,
+        config: Config,
+        clock: Clock,
+    ) -> None:
+        """`server` is the real cluster's: asked only to archive what it has committed."""
+        self._server = server
+        self._pgbackrest = pgbackrest
+        self._config = config
+        self._clock = clock
+        self._home = server.home
+        self._planner = CopyPlanner(
+            surveyor=surveyor, server=server, pgbackrest=pgbackrest, state=state, clock=clock
+        )
+        self.registry = CopyRegistry(state)
+
+    async def plan(self, order: CopyOrder) -> CopyPlan:
+        """What a copy at a moment is made from; see `CopyPlanner.plan`."""
+        return await self._planner.plan(order)
+
+    def new_directory(self, purpose: Purpose) -> Path:
+        """A place for a copy below the home; its name is the copy's id."""
+        now = self._clock.now()
+        return self._home.copies / f"{purpose}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+    async def make(
+        self,
+        plan: CopyPlan,
+        *,
+        directory: Path,
+        effort: Effort,
+        report: Report = silently,
+        purpose: Purpose = Purpose.DRILL,
+        by: str = "wedsync",
+    ) -> Copy:
+        """Restore, start, replay: gives the copy when it is paused at its moment.
+
+        `directory` is new, and best one of `new_directory`: what a killed maker leaves there is found again.
+        Raises `CopyRefused` before anything is written if there is no room; if it fails later, nothing is left.
+        """
+        await self.tidy()
+        if directory.exists():  # noqa: ASYNC240 - one look
+            raise CopyRefused(f"{directory} is there already", hint="choose a new directory for each copy")
+        self._home.copies.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        require_room(directory.parent, needed_bytes=plan.needed_bytes, effort=effort)
+        lock = self._lock(directory.name)
+        if not lock.try_acquire():
+            raise Busy(f"copy {directory.name} is being made by somebody else", hint="choose another directory")
+        beside = Beside(root=directory / "pgbackrest", processes=effort.processes, priority=effort.priority)
+        copy = self._copy(directory, self._new_note(plan, directory, beside, effort, purpose), lock)
+        try:
+            await self._make(copy, beside, report, by=by)
+        except BaseException:
+            await copy.remove()
+            raise
+        copy.let_go()
+        return copy
+
+    async def _make(self, copy: Copy, beside: Beside, report: Report, *, by: str) -> None:
+        plan, directory, stopwatch = copy.plan, copy.directory, Stopwatch()
+        directory.mkdir(mode=0o700)
+        beside.make_directories()
+        copy.home.run.mkdir(mode=0o700)
+        copy.note.write(directory)
+        self.registry.add(copy.note, directory, by=by)
+        report(Phase.RESTORE, f"restoring {plan.base.label} from repo{plan.repo} beside the cluster")
+        with stopwatch.time(Phase.RESTORE):
+            try:
+                await self._pgbackrest.restore(
+                    repo=plan.repo,
+                    label=plan.base.label,
+                    pgdata=copy.home.pgdata,
+                    target=plan.restore_target,
+                    archiving=False,
+                    beside=beside,
+                    on_progress=lambda percent: report(Phase.RESTORE, f"restoring files: {percent:.0f} %"),
+                )
+            except RepositoryFull as error:  # pgBackRest's words do not say which disk
+                raise DiskFull(
+                    "the disk is full: the copy was not made, and what there was of it is removed",
+                    detail=error.detail,
+                    hint="free space where the home is",
+                ) from error
+            self._settle(copy)
+        report(Phase.REPLAY, f"replaying WAL: {plan.wal_segments} segments")
+        with stopwatch.time(Phase.REPLAY):
+            reached = await copy.replay(report)
+        phases_s = {str(phase): seconds for phase, seconds in stopwatch.phases_s.items()}
+        copy.keep(replace(copy.note, stage=Stage.READY, phases_s=phases_s))
+        self.registry.stands(copy.note, last_commit_at=reached.last_commit_at, at=self._clock.now())
+
+    def _settle(self, copy: Copy) -> None:
+        """Put the copy's own configuration in the place of what the cluster had at that moment."""
+        pgdata = copy.home.pgdata
+        (pgdata / "postgresql.conf").write_text("include 'wedsync.conf'\n")
+        (pgdata / "postgresql.auto.conf").write_text("")  # ALTER SYSTEM of the past, and pgBackRest's own words
+        put_back_histories(KeptWal(root=self._home.kept).histories(), pgdata)
+        put_back(copy.plan.local, pgdata)
+
+    def _new_note(self, plan: CopyPlan, directory: Path, beside: Beside, effort: Effort, purpose: Purpose) -> Note:
+        straight = plan.base.timeline == plan.timeline
+        return Note(
+            id=directory.name,
+            purpose=purpose,
+            stage=Stage.MAKING,
+            plan=plan,
+            effort=effort,
+            target=plan.restore_target,
+            target_at=plan.target_at,
+            restore_command=self._pgbackrest.restore_command(
+                repo=plan.repo, asynchronous=straight, pgdata=directory / "pgdata", beside=beside
+            ),
+            made_at=self._clock.now(),
+            phases_s={},
+        )
+
+    def open(self, directory: Path) -> Copy:
+        """Take a copy up again that this or another process made. Raises `CopyUnknown`."""
+        return self._copy(directory, read_note(directory), self._lock(directory.name))
+
+    async def tidy(self) -> list[str]:
+        """Remove what killed makers left, of copies that nobody works with any more; their ids.
+
+        A preview that was made stays: it belongs to no process.
+        """
+        gone: list[str] = []
+        for directory in sorted(self._home.copies.glob("*")) if self._home.copies.is_dir() else []:
+            lock = self._lock(directory.name)
+            if not lock.try_acquire():
+                continue  # its maker is at work
+            try:
+                note = read_note(directory)
+                if note.purpose is Purpose.PREVIEW and note.stage is not Stage.MAKING:
+                    lock.release()
+                    continue
+            except CopyUnknown:
+                pass  # killed before it wrote one
+            server = Server(engine=self._server.engine, home=Home(directory), config=apart(self._config))
+            await remove_files(directory, config=self._home.pgbackrest_config, server=server)
+            self.registry.remove(directory.name)
+            lock.remove()
+            gone.append(directory.name)
+        self.registry.forget_gone()
+        return gone
+
+    def _copy(self, directory: Path, note: Note, lock: FileLock) -> Copy:
+        return Copy(
+            directory,
+            note=note,
+            engine=self._server.engine,
+            home=self._home,
+            config=self._config,
+            planner=self._planner,
+            lock=lock,
+            forget=self.registry.remove,
+        )
+
+    def _lock(self, copy: str) -> FileLock:
+        return FileLock(self._home.run / f"copy-{copy}.lock", purpose=f"copy {copy}")

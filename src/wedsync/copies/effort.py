@@ -1,0 +1,53 @@
+"""How much of the machine a copy may take."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from wedsync.database import SEGMENT_BYTES
+from wedsync.errors import CopyRefused
+from wedsync.process import Priority
+
+_MB = 1024 * 1024
+_WAL_AT_ONCE_BYTES = 8192 * _MB
+"""Replayed WAL goes with the next restartpoint: more than this is never there together."""
+_SPOOL_BYTES = 128 * _MB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """The bounds of one copy, for its restore and for its server alike."""
+
+    nice: int = 10
+    """0 to 19: the more, the less of the processor it gets beside others."""
+    idle_disk: bool = True
+    """Whether it waits for the disk whenever somebody else wants it."""
+    processes: int = 1
+    """Parallel processes of pgBackRest at the most."""
+    memory_bytes: int = 64 * _MB
+    """Shared buffers of the copy's server."""
+    least_free_bytes: int = 512 * _MB
+    """What must be left free on the disk when the copy is there."""
+
+    @property
+    def priority(self) -> Priority:
+        """The priority of all the copy's processes."""
+        return Priority(nice=self.nice, idle_disk=self.idle_disk)
+
+
+def bytes_needed(*, database_bytes: int, wal_segments: int) -> int:
+    """Disk that a copy takes at the most while it is made and moved: files, WAL, and WAL fetched ahead."""
+    return database_bytes + min(wal_segments * SEGMENT_BYTES, _WAL_AT_ONCE_BYTES) + _SPOOL_BYTES
+
+
+def require_room(place: Path, *, needed_bytes: int, effort: Effort) -> None:
+    """Raise `CopyRefused` if the copy would leave less of the disk free than it must."""
+    free_bytes = shutil.disk_usage(place).free
+    if free_bytes - needed_bytes >= effort.least_free_bytes:
+        return
+    raise CopyRefused(
+        "there is no room for a copy of the database",
+        detail=f"{free_bytes / 1e6:.0f} MB are free in {place}; the copy takes up to {needed_bytes / 1e6:.0f} MB,"
+        f" and {effort.least_free_bytes / 1e6:.0f} MB must stay free",
+        hint="remove a preview (wedsync recover preview --list), or free space",
+    )

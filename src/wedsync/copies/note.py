@@ -1,0 +1,79 @@
+"""What is written into a copy's directory about it, so that another process can take it up again."""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from wedsync.backup import RestoreTarget
+from wedsync.cluster import write_private
+from wedsync.copies.effort import Effort
+from wedsync.copies.plan import CopyPlan
+from wedsync.errors import CopyUnknown
+
+_NAME = "copy.json"
+
+
+class Purpose(StrEnum):
+    """For whom a copy is made: a preview stays until it is idle, the others go with the process that made them."""
+
+    PREVIEW = "preview"
+    DRILL = "drill"
+    ROWS = "rows"
+
+
+class Stage(StrEnum):
+    """How far a copy is."""
+
+    MAKING = "making"
+    READY = "ready"
+    PROMOTED = "promoted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """All that is known of a copy."""
+
+    id: str
+    purpose: Purpose
+    stage: Stage
+    plan: CopyPlan
+    effort: Effort
+    target: RestoreTarget
+    """Where replay stops now: the plan's, or a later one that the copy moved on to."""
+    target_at: datetime | None
+    restore_command: str
+    made_at: datetime
+    phases_s: dict[str, float]
+
+    def write(self, directory: Path) -> None:
+        """Write it into the copy's directory."""
+        write_private(directory / _NAME, msgspec.json.encode(self, enc_hook=_encode), replace=True)
+
+
+def read_note(directory: Path) -> Note:
+    """The note in a copy's directory. Raises `CopyUnknown` if there is none, or only part of one."""
+    try:
+        return msgspec.json.decode((directory / _NAME).read_bytes(), type=Note, dec_hook=_decode)
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError) as error:
+        raise CopyUnknown(
+            f"there is no copy {directory.name}",
+            detail=str(error),
+            hint="wedsync recover preview --list",
+        ) from error
+
+
+def _encode(value: object) -> Any:
+    if isinstance(value, Path):
+        return os.fspath(value)
+    raise NotImplementedError(type(value))
+
+
+def _decode(kind: type[object], value: Any) -> Any:
+    if issubclass(kind, Path):
+        return Path(value)
+    raise NotImplementedError(kind)
