@@ -1,10 +1,11 @@
-"""Write docs/reference/ from the code: settings, commands, errors, lint, SQL. A test holds the pages against it.
+"""Write docs/reference/ from the code: settings, commands, errors, lint, SQL, faults. A test holds the pages against it.
 
 Run: .venv/bin/python docs/generate.py
 """
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -277,7 +278,48 @@ def _name(schema: dict[str, Any]) -> str:
     return str(schema["$ref"]).rpartition("/")[2]
 
 
+_FAULTS = Path(__file__).parents[1] / "tests" / "faults"
+_FAULT = re.compile(r"Lost: (?P<lost>.+?)\.\s+Seen: (?P<seen>.+?)\.$", re.DOTALL)
+
+
+def fault_cases() -> Iterator[tuple[str, str, str, str]]:
+    """Each fault that is tried in `tests/faults`: what the file is about, the case, what is lost, what is seen.
+
+    Raises `ValueError` naming the test that does not say it.
+    """
+    for path in sorted(_FAULTS.glob("test_*.py")):
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        about = (ast.get_docstring(module) or "").splitlines()[0]
+        for node in module.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                said = _FAULT.search(ast.get_docstring(node) or "")
+                if said is None:
+                    raise ValueError(f"{path.name}: {node.name} does not say what is lost and what is seen")
+                case = node.name.removeprefix("test_").replace("_", " ")
+                yield about, case, " ".join(said["lost"].split()), " ".join(said["seen"].split())
+
+
+def faults_page() -> str:
+    """What was broken on purpose, what that costs, and what the operator is told."""
+    parts: dict[str, list[str]] = {}
+    for about, case, lost, seen in fault_cases():
+        cells = (text.replace("|", "\\|") for text in (case, lost, seen))
+        parts.setdefault(about, []).append("| " + " | ".join(cells) + " |")
+    return (
+        f"# What happens when\n\n{_MADE}"
+        "Each line is a fault that the tests really make (`tests/faults`), what is lost by it, and what the operator\n"
+        "sees.\n"
+        + "".join(
+            f"\n## {about.removesuffix('.')}\n\n| fault | lost | seen |\n| --- | --- | --- |\n"
+            + "\n".join(rows)
+            + "\n"
+            for about, rows in parts.items()
+        )
+    )
+
+
 PAGES = {
+    "faults.md": faults_page,
     "settings.md": settings_page,
     "commands.md": commands_page,
     "errors.md": errors_page,

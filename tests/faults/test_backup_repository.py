@@ -104,6 +104,9 @@ def flip_a_bit(file: Path) -> None:
 
 
 async def test_a_whole_repository_is_ok_and_says_how_much_was_read(copy: Copy) -> None:
+    """Lost: nothing; nothing is broken.
+    Seen: `ok`, and how many files were read.
+    """
     result = await copy.verify()
     assert result.problems == ()
     assert result.ok
@@ -111,6 +114,9 @@ async def test_a_whole_repository_is_ok_and_says_how_much_was_read(copy: Copy) -
 
 
 async def test_a_flipped_bit_in_a_backup_file_is_named(copy: Copy, source: Source) -> None:
+    """Lost: nothing: the other repository and the WAL lead to every moment.
+    Seen: `backup verify` names backup and file, and ends with 3.
+    """
     flip_a_bit(copy.file(f"repo1/backup/wedsync/{source.full.label}/pg_data/base/**/*.zst"))
     result = await copy.verify(1)
     assert not result.ok
@@ -124,6 +130,9 @@ async def test_a_flipped_bit_in_a_backup_file_is_named(copy: Copy, source: Sourc
 async def test_a_truncated_bundle_is_found_and_a_restore_from_it_fails_by_name(
     copy: Copy, source: Source, tmp_path: Path
 ) -> None:
+    """Lost: nothing: a restore from it stops with an error.
+    Seen: `backup verify` names the backup; the restore says what it could not read.
+    """
     bundle = copy.file(f"repo1/backup/wedsync/{source.full.label}/bundle/*")
     with bundle.open("r+b") as file:
         file.truncate(bundle.stat().st_size // 2)
@@ -142,6 +151,9 @@ async def test_a_truncated_bundle_is_found_and_a_restore_from_it_fails_by_name(
 
 
 async def test_a_missing_file_is_named(copy: Copy, source: Source) -> None:
+    """Lost: nothing.
+    Seen: `backup verify` names the file: it is missing.
+    """
     copy.file(f"repo1/backup/wedsync/{source.full.label}/pg_data/base/**/*.zst").unlink()
     (problem,) = (await copy.verify(1)).problems
     assert (problem.label, problem.problem) == (source.full.label, "it is missing")
@@ -150,6 +162,9 @@ async def test_a_missing_file_is_named(copy: Copy, source: Source) -> None:
 async def test_a_backup_whose_manifest_is_gone_is_found_though_pgbackrest_says_ok(
     copy: Copy, source: Source
 ) -> None:
+    """Lost: that backup; others lead to the same moments.
+    Seen: `it is missing: this backup cannot be restored`.
+    """
     for manifest in (copy.home.root / f"repo1/backup/wedsync/{source.incr.label}").glob("backup.manifest*"):
         manifest.unlink()
     assert (await copy.pgbackrest.verify(1)).status == "ok"
@@ -158,12 +173,18 @@ async def test_a_backup_whose_manifest_is_gone_is_found_though_pgbackrest_says_o
 
 
 async def test_a_backup_whose_directory_is_gone_is_found(copy: Copy, source: Source) -> None:
+    """Lost: that backup; others lead to the same moments.
+    Seen: `backup verify` names the backup.
+    """
     shutil.rmtree(copy.home.root / f"repo1/backup/wedsync/{source.incr.label}")
     (problem,) = (await copy.verify(1)).problems
     assert problem.label == source.incr.label
 
 
 async def test_a_missing_segment_is_found_though_pgbackrest_says_ok(copy: Copy) -> None:
+    """Lost: nothing: the window of repo1 is split, repo2 serves.
+    Seen: `1 WAL segment(s) missing inside the recovery window; repo2 has it`.
+    """
     before = (await copy.surveyor.survey()).windows
     (archive,) = await copy.pgbackrest.archives(1)
     victim = archive.segments[-2]
@@ -182,6 +203,9 @@ async def test_a_missing_segment_is_found_though_pgbackrest_says_ok(copy: Copy) 
 
 
 async def test_a_missing_segment_of_a_backup_itself_names_the_backup(copy: Copy, source: Source) -> None:
+    """Lost: that backup; others lead to the same moments.
+    Seen: `backup verify` names backup and segment.
+    """
     copy.file(f"repo1/archive/wedsync/*/*/{source.full.wal_start}-*").unlink()
     result = await copy.verify(1)
     assert (source.full.label, source.full.wal_start) in {
@@ -190,6 +214,9 @@ async def test_a_missing_segment_of_a_backup_itself_names_the_backup(copy: Copy,
 
 
 async def test_another_key_is_said_to_be_another_key(copy: Copy, source: Source, tmp_path: Path) -> None:
+    """Lost: nothing: repo2 serves, and the right key opens repo1 again.
+    Seen: `it was encrypted with another key than secrets/repo1_key`.
+    """
     key = copy.home.secrets / "repo1_key"
     key.unlink()
     copy.pgbackrest.write_config()
@@ -211,6 +238,9 @@ async def test_another_key_is_said_to_be_another_key(copy: Copy, source: Source,
 
 
 async def test_a_repository_that_is_gone_is_a_problem_and_not_ok(copy: Copy) -> None:
+    """Lost: nothing: repo2 serves.
+    Seen: `empty, gone, or its disk is not mounted`, never `ok`.
+    """
     shutil.rmtree(copy.home.root / "repo1")
     result = await copy.verify(1)
     assert not result.ok
@@ -219,6 +249,9 @@ async def test_a_repository_that_is_gone_is_a_problem_and_not_ok(copy: Copy) -> 
 
 
 async def test_nothing_at_all_is_never_ok(copy: Copy) -> None:
+    """Lost: every backup; the live database is untouched.
+    Seen: `backup verify` ends with 3, though no file is wrong.
+    """
     shutil.rmtree(copy.home.root / "repo1")
     shutil.rmtree(copy.home.root / "repo2")
     assert not (await copy.verify()).ok
@@ -226,6 +259,9 @@ async def test_nothing_at_all_is_never_ok(copy: Copy) -> None:
 
 
 async def test_the_catalogue_is_rebuilt_when_the_state_file_is_gone(copy: Copy, source: Source) -> None:
+    """Lost: nothing: the repositories are the truth.
+    Seen: the same backups and window as before.
+    """
     copy.state.close()
     for file in copy.home.root.glob("state.db*"):
         file.unlink()
@@ -243,7 +279,11 @@ async def test_the_catalogue_is_rebuilt_when_the_state_file_is_gone(copy: Copy, 
 
 
 async def test_on_a_new_machine_repo2_and_its_key_are_enough(copy: Copy, source: Source, engine: Engine) -> None:
-    """No data directory, no state file, no repo1: only the second region and the escrowed key."""
+    """No data directory, no state file, no repo1: only the second region and the escrowed key.
+
+    Lost: nothing that had reached repo2.
+    Seen: the window of repo2, and a restore that works.
+    """
     fresh = new_home(copy.home.root.parent / "fresh")
     shutil.copytree(copy.home.root / "repo2", fresh.root / "repo2")
     fresh.secrets.mkdir(mode=0o700)

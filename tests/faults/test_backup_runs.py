@@ -51,6 +51,9 @@ def runs_of(own: BackedUp) -> BackupRuns:
 
 
 async def test_the_second_of_two_at_once_says_who_is_at_work(own: BackedUp) -> None:
+    """Lost: nothing.
+    Seen: which process holds the lock, for what, since when.
+    """
     first, second = runs_of(own), runs_of(own)
     task = asyncio.create_task(first.take(BackupKind.FULL, repo=1, reason=RunReason.SCHEDULE))
     await eventually(lambda: second.under_way() is not None, what="the first run has begun")
@@ -69,6 +72,9 @@ def children_of(pid: int) -> list[int]:
 async def test_after_a_kill_in_the_middle_the_next_run_works_and_the_first_is_on_record_as_failed(
     own: BackedUp, tmp_path: Path
 ) -> None:
+    """Lost: nothing: the next run is whole.
+    Seen: the killed run as failed: `ended in the middle of the run`.
+    """
     settings = tmp_path / "config.json"
     settings.write_bytes(msgspec.json.encode(own.server.config))
     process = await asyncio.create_subprocess_exec(
@@ -97,6 +103,9 @@ async def test_after_a_kill_in_the_middle_the_next_run_works_and_the_first_is_on
 
 
 async def test_a_cancelled_run_is_on_record_and_leaves_nothing_running(own: BackedUp) -> None:
+    """Lost: nothing.
+    Seen: the run as failed; no process is left.
+    """
     runs = runs_of(own)
     task = asyncio.create_task(runs.take(BackupKind.FULL, repo=1, reason=RunReason.OPERATOR))
     await eventually(lambda: runs.records.runs() != (), what="the run is on record")
@@ -110,6 +119,9 @@ async def test_a_cancelled_run_is_on_record_and_leaves_nothing_running(own: Back
 async def test_a_full_disk_is_told_by_name_and_the_next_run_works(
     engine: Engine, template: Home, home: Home, small_disk: Path
 ) -> None:
+    """Lost: nothing: backups that were there stay restorable.
+    Seen: `no space left in repo2`, and to make room.
+    """
     place = small_disk / "repo2"
     ballast = small_disk / "ballast"
     config = small_config(backup=_with_repo2(RepositoryConfig(path=str(place))))
@@ -134,6 +146,9 @@ def _with_repo2(repo2: RepositoryConfig | None) -> object:
 
 
 async def test_archiving_that_failed_catches_up_and_the_window_with_it(own: BackedUp) -> None:
+    """Lost: nothing: PostgreSQL keeps the WAL until it is archived.
+    Seen: a window that ends where archiving stopped, then goes on without a gap.
+    """
     await own.backup()
     await own.server.write_configuration("/bin/false pgbackrest")
     await own.server.reload()
@@ -153,6 +168,9 @@ async def test_archiving_that_failed_catches_up_and_the_window_with_it(own: Back
 
 
 async def test_while_repo2_is_away_repo1_goes_on_and_repo2_catches_up_later(own: BackedUp) -> None:
+    """Lost: nothing.
+    Seen: `repo2 cannot be used`, and no gap once it is back.
+    """
     runs = runs_of(own)
     await runs.take(BackupKind.FULL, repo=2, reason=RunReason.OPERATOR)
     away = own.repository(2)
@@ -190,6 +208,9 @@ async def test_while_repo2_is_away_repo1_goes_on_and_repo2_catches_up_later(own:
 
 
 async def test_a_foreign_cluster_is_refused_by_name(own: BackedUp, engine: Engine, tmp_path: Path) -> None:
+    """Lost: nothing: the repository is not written to.
+    Seen: `belongs to another cluster`.
+    """
     await own.backup()
     other = await make_cluster(engine, new_home(tmp_path / "other"), small_config())
     try:
@@ -216,6 +237,9 @@ async def test_a_foreign_cluster_is_refused_by_name(own: BackedUp, engine: Engin
 
 
 async def test_without_the_server_a_backup_says_so_and_the_lock_is_free_again(own: BackedUp) -> None:
+    """Lost: nothing.
+    Seen: that the server does not answer.
+    """
     await own.server.stop("immediate", deadline=START)
     runs = runs_of(own)
     with pytest.raises(WedsyncError) as caught:

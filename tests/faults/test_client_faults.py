@@ -39,6 +39,9 @@ async def cut(server: Server) -> int:
 
 
 async def test_idle_connections_that_were_cut_are_never_lent(own_cluster: Server) -> None:
+    """Lost: nothing.
+    Seen: nothing: each call is answered.
+    """
     async with client_of(own_cluster) as db:
         await asyncio.gather(*[db.fetch("select pg_sleep(0.05)") for _ in range(4)])
         for number in range(3):
@@ -48,6 +51,9 @@ async def test_idle_connections_that_were_cut_are_never_lent(own_cluster: Server
 
 
 async def test_a_transaction_that_was_cut_is_undone_and_run_again(own_cluster: Server) -> None:
+    """Lost: nothing: the transaction is whole or not there.
+    Seen: `ConnectionLost` where it cannot be run again by itself.
+    """
     async with client_of(own_cluster) as db:
         calls = 0
 
@@ -71,6 +77,9 @@ async def test_a_transaction_that_was_cut_is_undone_and_run_again(own_cluster: S
 
 
 async def test_a_write_that_was_cut_is_not_done_twice(own_cluster: Server) -> None:
+    """Lost: nothing that was acknowledged.
+    Seen: `CommitUnknown`.
+    """
     async with client_of(own_cluster) as db:
         write = asyncio.create_task(db.execute("insert into marks select 1 from pg_sleep(30)"))
 
@@ -92,6 +101,9 @@ async def test_a_write_that_was_cut_is_not_done_twice(own_cluster: Server) -> No
 
 
 async def test_a_restart_of_the_server_costs_no_transaction(own_cluster: Server) -> None:
+    """Lost: nothing.
+    Seen: nothing: calls wait until the server is back.
+    """
     async with client_of(own_cluster) as db:
         stop = asyncio.Event()
         kept: list[int] = []

@@ -54,6 +54,9 @@ async def write_and_remember(server: Server, client: int, acknowledged: set[tupl
 async def test_a_server_killed_under_load_comes_back_within_seconds_with_every_acknowledged_commit(
     own_cluster: Server,
 ) -> None:
+    """Lost: nothing that was acknowledged.
+    Seen: `died`, then `restarted`, in the record of the process.
+    """
     facts: list[Fact] = []
     acknowledged: set[tuple[int, int]] = set()
     async with await own_cluster.target("wedsync_owner", "wedsync").connect() as connection:
@@ -85,6 +88,9 @@ async def test_a_server_killed_under_load_comes_back_within_seconds_with_every_a
 async def test_backends_that_outlive_a_killed_postmaster_are_ended_before_the_next_one_starts(
     own_cluster: Server,
 ) -> None:
+    """Lost: nothing: no orphan writes beside the new server.
+    Seen: nothing.
+    """
     busy = await own_cluster.target("wedsync_owner", "wedsync").connect()
     backend = busy.info.backend_pid
     computing = asyncio.create_task(
@@ -104,6 +110,9 @@ async def test_backends_that_outlive_a_killed_postmaster_are_ended_before_the_ne
 
 
 async def test_a_stop_under_a_hold_is_no_death_and_the_server_stays_down(own_cluster: Server) -> None:
+    """Lost: nothing.
+    Seen: `stopped`, not `died`; it starts when the hold ends.
+    """
     facts: list[Fact] = []
     reasons: list[str] = []
     async with supervision(own_cluster, facts, reasons):
@@ -121,6 +130,9 @@ async def test_a_stop_under_a_hold_is_no_death_and_the_server_stays_down(own_clu
 async def test_a_server_that_cannot_start_is_tried_less_and_less_often_and_comes_back_once_it_can(
     own_cluster: Server,
 ) -> None:
+    """Lost: nothing.
+    Seen: `pg_control is damaged … again in 2 s`.
+    """
     facts: list[Fact] = []
     control = own_cluster.home.pgdata / "global/pg_control"
     await own_cluster.stop()
@@ -136,6 +148,9 @@ async def test_a_server_that_cannot_start_is_tried_less_and_less_often_and_comes
 
 
 async def test_a_server_whose_data_directory_was_deleted_is_found_and_stopped(own_cluster: Server) -> None:
+    """Lost: what is in no archive and not sheltered.
+    Seen: the server is found by its socket and stops.
+    """
     pid = own_cluster.postmaster_pid()
     assert pid is not None
     own_cluster.home.pgdata.rename(own_cluster.home.root / "gone")
@@ -151,6 +166,9 @@ async def test_a_server_whose_data_directory_was_deleted_is_found_and_stopped(ow
 async def test_a_server_that_lost_its_data_directory_makes_room_for_the_one_put_back(
     own_cluster: Server, template: Home
 ) -> None:
+    """Lost: nothing of the directory put back.
+    Seen: the new server runs, the old one is gone.
+    """
     old = own_cluster.postmaster_pid()
     assert old is not None
     own_cluster.home.pgdata.rename(own_cluster.home.root / "gone")
@@ -192,6 +210,9 @@ def _recorded(store: StateStore) -> list[str]:
 async def test_a_supervisor_killed_and_started_again_takes_the_running_server_over(
     own_cluster: Server, tmp_path: Path
 ) -> None:
+    """Lost: nothing: the server runs on.
+    Seen: `adopted`.
+    """
     home = own_cluster.home
     home.config_file.write_text(f"[cluster]\nport = {own_cluster.config.cluster.port}\n")
     store = open_state(home.state_db)
@@ -223,6 +244,9 @@ async def test_a_supervisor_killed_and_started_again_takes_the_running_server_ov
 
 
 async def test_a_stop_waits_for_a_launch_that_is_on_its_way(own_cluster: Server) -> None:
+    """Lost: nothing.
+    Seen: nothing: the stop waits.
+    """
     await own_cluster.stop()
     lock = FileLock(own_cluster.home.run / "postgresql.lock", purpose="launch PostgreSQL")
     assert lock.try_acquire()

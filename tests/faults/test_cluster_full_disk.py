@@ -91,6 +91,9 @@ asyncio.run(main())
 
 @pytest.mark.skipif(not is_possible(), reason="this machine gives ordinary users no namespaces of their own")
 def test_a_full_disk_is_said_as_such_and_costs_no_acknowledged_commit(engine: Engine, tmp_path: Path) -> None:
+    """Lost: nothing that was acknowledged.
+    Seen: WS209: `the disk is full`, and what was not done.
+    """
     lines = run_on_small_disk(_SCRIPT, size="96m", place=tmp_path / "disk")
     by_word = {line.partition(" ")[0]: line for line in lines}
     assert by_word["initdb"].startswith("initdb WS209 | the disk is full: no cluster was made")

@@ -46,6 +46,9 @@ async def edit(session: Session, couple: str, words: str) -> None:
 
 
 async def test_edits_of_one_core_field_survive_an_outage_with_an_audit_trail(cluster: Server) -> None:
+    """Lost: nothing: both partners' edits are kept.
+    Seen: every edit in the audit trail, with its author.
+    """
     async with fresh_database(cluster) as owner, wire_to(cluster.config.cluster.port) as wire:
         tenants = await make_two_tenants(owner)
         couple, people = tenants.ours.couple, tenants.ours.people

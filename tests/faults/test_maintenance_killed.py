@@ -59,6 +59,9 @@ LEFTOVERS = "select count(*) from pg_index where not indisvalid"
 
 
 async def test_a_job_whose_worker_was_killed_is_done_by_the_next(target: ConnectionTarget) -> None:
+    """Lost: nothing: half-built indexes are dropped.
+    Seen: the job `done`, in its second attempt.
+    """
     async with await target.connect() as session:
         await session.execute(
             "create table public.busy (n integer primary key, note text);"
@@ -102,6 +105,9 @@ async def test_a_job_whose_worker_was_killed_is_done_by_the_next(target: Connect
 
 
 async def test_a_job_is_not_taken_while_its_worker_lives(target: ConnectionTarget) -> None:
+    """Lost: nothing.
+    Seen: one attempt.
+    """
     async with await target.connect() as session, await target.connect(autocommit=False) as blocker:
         await blocker.execute("lock table public.guests in share update exclusive mode")
         job = await value(session, "select vacuum_analyze_table('guests') ->> 'job_id'")
@@ -125,6 +131,9 @@ async def test_a_job_is_not_taken_while_its_worker_lives(target: ConnectionTarge
 
 
 async def test_a_job_goes_on_after_the_server_was_killed(target: ConnectionTarget, own_cluster: Server) -> None:
+    """Lost: nothing.
+    Seen: the job `done`, in its second attempt.
+    """
     async with worker(target) as process:
         session, blocker = await target.connect(), await target.connect(autocommit=False)
         await blocker.execute("lock table public.guests in share update exclusive mode")

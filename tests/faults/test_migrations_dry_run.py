@@ -32,6 +32,9 @@ asyncio.run(dry_run(target, maker, directory=Path(directory), conditions=Conditi
 
 
 async def test_after_kill_9_the_next_dry_run_tidies_up(cluster: Server, tmp_path: Path) -> None:
+    """Lost: nothing: the database never noticed.
+    Seen: the shadow is gone after the next dry run.
+    """
     versions = tmp_path / "versions"
     versions.mkdir()
     for stem, text in {"0001_a": "create table public.a (id int);", "0002_b": "select pg_sleep(600);"}.items():

@@ -43,6 +43,9 @@ def directory(tmp_path: Path) -> Path:
 
 
 async def test_of_ten_runners_one_works_and_all_end_well(database: ConnectionTarget, directory: Path) -> None:
+    """Lost: nothing: each file is applied once.
+    Seen: all ten end with 0.
+    """
     for number in range(1, 21):
         write(directory, f"{number:04d}_t{number}", f"create table public.t{number} (); select pg_sleep(0.05);")
     async with AsyncExitStack() as stack:
@@ -56,6 +59,9 @@ async def test_of_ten_runners_one_works_and_all_end_well(database: ConnectionTar
 async def test_the_locks_of_a_killed_runner_are_gone_within_a_second(
     database: ConnectionTarget, directory: Path
 ) -> None:
+    """Lost: nothing: the file is undone as a whole.
+    Seen: the next run applies it.
+    """
     text = "alter table public.t add column b int;\nselect pg_sleep(600);\n"
     write(directory, "0001_slow", text)
     held = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 'public.t'::regclass"
@@ -77,6 +83,9 @@ async def _none(database: ConnectionTarget, query: str) -> bool:
 
 
 async def test_an_index_whose_runner_was_killed_is_built_anew(database: ConnectionTarget, directory: Path) -> None:
+    """Lost: nothing.
+    Seen: `was left broken: dropped`, and the index is valid.
+    """
     write(directory, "0001_index", INDEX)
     async with await database.connect(autocommit=False) as old:
         await old.execute("insert into public.t values (0)")
@@ -97,6 +106,9 @@ async def test_an_index_whose_runner_was_killed_is_built_anew(database: Connecti
 async def test_an_index_whose_server_was_killed_is_built_anew(
     own_cluster: Server, database: ConnectionTarget, directory: Path
 ) -> None:
+    """Lost: nothing.
+    Seen: `connection was lost`; the next run builds it.
+    """
     write(directory, "0001_index", INDEX)
     async with await database.connect(autocommit=False) as old:
         await old.execute("insert into public.t values (0)")
@@ -126,6 +138,9 @@ insert into public.t values (1);
 async def test_of_a_commit_whose_answer_was_lost_nothing_is_claimed(
     database: ConnectionTarget, directory: Path
 ) -> None:
+    """Lost: nothing.
+    Seen: `whether it was committed is not known`.
+    """
     write(directory, "0001_dies", DIES_AT_COMMIT)
     with pytest.raises(MigrationFailed, match="connection was lost") as told:
         await up(database, directory=directory, conditions=KEY)
@@ -136,6 +151,9 @@ async def test_of_a_commit_whose_answer_was_lost_nothing_is_claimed(
 async def test_a_killed_server_loses_files_and_their_rows_together(
     own_cluster: Server, database: ConnectionTarget, directory: Path
 ) -> None:
+    """Lost: nothing that was acknowledged.
+    Seen: which file it stopped at; status has no problem.
+    """
     for number in range(1, 31):
         write(directory, f"{number:04d}_t{number}", f"create table public.t{number} ();")
     write(directory, "0031_slow", "select pg_sleep(600);")

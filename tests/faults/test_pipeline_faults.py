@@ -76,6 +76,9 @@ def check(said: dict[str, object], there: set[str]) -> None:
 async def test_what_was_acknowledged_is_there_and_what_was_refused_is_not(
     own_cluster: Server, login: ConnectionTarget, how: str
 ) -> None:
+    """Lost: nothing that was acknowledged.
+    Seen: `CommitUnknown` where nobody can know, else a refusal that holds.
+    """
     said: dict[str, object] = {}
     stop = asyncio.Event()
     async with a_pool(login, min_size=3) as pool:
@@ -107,6 +110,9 @@ async def test_what_was_acknowledged_is_there_and_what_was_refused_is_not(
 async def test_reads_under_way_when_the_server_restarts_are_answered(
     own_cluster: Server, login: ConnectionTarget
 ) -> None:
+    """Lost: nothing.
+    Seen: nothing: the reads are answered.
+    """
     async with a_pool(login) as pool:
         reads = [asyncio.create_task(pool.run(work("select pg_sleep(0.2), 7"))) for _ in range(4)]
         await asyncio.sleep(0.05)
@@ -118,6 +124,9 @@ async def test_reads_under_way_when_the_server_restarts_are_answered(
 async def test_while_the_database_is_away_requests_are_told_so_and_then_served(
     own_cluster: Server, login: ConnectionTarget
 ) -> None:
+    """Lost: nothing.
+    Seen: `the database is away`, at once; then answers again.
+    """
     async with a_pool(login) as pool:
         await own_cluster.stop()
         began = monotonic()
@@ -185,6 +194,9 @@ class Wire:
 async def test_a_write_whose_answer_is_lost_is_said_to_be_unknown_and_a_read_is_asked_again(
     own_cluster: Server, login: ConnectionTarget
 ) -> None:
+    """Lost: nothing that was acknowledged.
+    Seen: `CommitUnknown` for the write; the read is answered.
+    """
     async with Wire(login) as wire:
         through = replace(login, host="127.0.0.1", port=wire.port, sslmode="disable")
         async with a_pool(through, min_size=1) as pool:
@@ -200,6 +212,9 @@ async def test_a_write_whose_answer_is_lost_is_said_to_be_unknown_and_a_read_is_
 
 
 async def test_a_silent_connection_costs_those_on_it_a_wait_and_others_nothing(login: ConnectionTarget) -> None:
+    """Lost: nothing.
+    Seen: nothing: others are answered on another connection.
+    """
     async with Wire(login) as wire:
         through = replace(login, host="127.0.0.1", port=wire.port, sslmode="disable")
         async with a_pool(through, min_size=1, max_size=4) as pool:
@@ -221,6 +236,9 @@ async def bouncer(login: ConnectionTarget, tmp_path: Path) -> AsyncIterator[PgBo
 async def test_through_pgbouncer_in_transaction_mode_nobody_gets_anothers_statement_or_role(
     bouncer: PgBouncer,
 ) -> None:
+    """Lost: nothing.
+    Seen: each caller's own answer.
+    """
     async with (
         a_pool(bouncer.target, min_size=6, max_size=6) as one,
         a_pool(bouncer.target, min_size=6, max_size=6) as other,
@@ -247,6 +265,9 @@ async def test_through_pgbouncer_in_transaction_mode_nobody_gets_anothers_statem
 
 
 async def test_doctor_sees_the_pooler_and_says_whether_it_is_safe(bouncer: PgBouncer) -> None:
+    """Lost: nothing.
+    Seen: `doctor` names PgBouncer and whether its version is safe.
+    """
     facts = await examine(bouncer.target)
     assert facts.pooler is not None
     assert "PgBouncer" in facts.pooler
@@ -257,6 +278,9 @@ async def test_doctor_sees_the_pooler_and_says_whether_it_is_safe(bouncer: PgBou
 async def test_a_restarted_pgbouncer_is_found_again(
     bouncer: PgBouncer,
 ) -> None:
+    """Lost: nothing that was acknowledged.
+    Seen: a pause, then answers.
+    """
     said: dict[str, object] = {}
     stop = asyncio.Event()
     async with a_pool(bouncer.target, min_size=3) as pool:
@@ -273,6 +297,9 @@ async def test_a_restarted_pgbouncer_is_found_again(
 
 
 async def test_another_host_is_taken_when_the_first_is_gone(own_cluster: Server, login: ConnectionTarget) -> None:
+    """Lost: nothing.
+    Seen: nothing: the next host of the address answers.
+    """
     several = ConnectionTarget.from_dsn(
         f"postgresql://127.0.0.1:{free_port()},localhost:{login.port}/{login.dbname}?user={login.user}&password={login.password}"
         "&target_session_attrs=read-write&sslmode=require",

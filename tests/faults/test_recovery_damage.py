@@ -28,6 +28,9 @@ from wedsync.recovery.plan import Present
 async def test_a_data_directory_deleted_under_load_comes_back_with_every_acknowledged_commit(
     protected: Protected,
 ) -> None:
+    """Lost: nothing that was acknowledged.
+    Seen: a recovery that can be undone.
+    """
     before = await protected.commit()
     async with sheltering(protected), load(protected) as ledger:
         await protected.archive()
@@ -46,6 +49,9 @@ async def test_a_data_directory_deleted_under_load_comes_back_with_every_acknowl
 async def test_a_data_directory_deleted_under_load_comes_back_though_its_server_ended_first(
     protected: Protected,
 ) -> None:
+    """Lost: nothing that was acknowledged.
+    Seen: a recovery that can be undone.
+    """
     before = await protected.commit()
     async with sheltering(protected), load(protected) as ledger:
         segment = await protected.archive()
@@ -65,6 +71,9 @@ async def test_a_data_directory_deleted_under_load_comes_back_though_its_server_
 
 
 async def test_a_half_deleted_data_directory_is_taken_back_without_being_asked_twice(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: a recovery that can be undone.
+    """
     await protected.commit()
     moment = await protected.moment()
     await protected.commit()
@@ -80,6 +89,9 @@ async def test_a_half_deleted_data_directory_is_taken_back_without_being_asked_t
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "garbage"])
 async def test_a_destroyed_pg_control_is_no_obstacle(protected: Protected, damage: str) -> None:
+    """Lost: nothing.
+    Seen: a recovery like any other.
+    """
     await protected.commit()
     await protected.platform.server.stop("immediate")
     control = protected.home.pgdata / "global/pg_control"
@@ -95,6 +107,9 @@ async def test_a_destroyed_pg_control_is_no_obstacle(protected: Protected, damag
 
 
 async def test_a_damaged_pg_version_is_no_obstacle(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: a recovery like any other.
+    """
     await protected.commit()
     await protected.platform.server.stop()
     (protected.home.pgdata / "PG_VERSION").write_text("fifteen\n")
@@ -105,6 +120,9 @@ async def test_a_damaged_pg_version_is_no_obstacle(protected: Protected) -> None
 async def test_killed_under_load_a_plain_start_loses_nothing_and_neither_does_a_recovery(
     protected: Protected,
 ) -> None:
+    """Lost: nothing that was acknowledged.
+    Seen: a recovery whose undo has every commit.
+    """
     async with load(protected) as ledger:
         await eventually(lambda: len(ledger.acknowledged) > 500, what="some load")
         kept = len(ledger.acknowledged)  # first: what is acknowledged meanwhile may lie behind the moment
@@ -124,6 +142,9 @@ async def test_killed_under_load_a_plain_start_loses_nothing_and_neither_does_a_
 
 
 async def test_the_tail_of_an_abandoned_timeline_stays_within_reach(protected: Protected) -> None:
+    """Lost: nothing: moments of the abandoned timeline can be had.
+    Seen: a recovery to a moment on it.
+    """
     await protected.commit()
     moment = await protected.moment()
     await protected.archive()
@@ -137,6 +158,9 @@ async def test_the_tail_of_an_abandoned_timeline_stays_within_reach(protected: P
 
 
 async def test_a_tail_behind_a_hole_is_left_out_and_that_is_said(protected: Protected) -> None:
+    """Lost: nothing that can be read: behind the hole nothing can.
+    Seen: the last commit before the hole.
+    """
     await protected.commit()
     await protected.archive()
     await protected.platform.server.stop()
@@ -153,6 +177,9 @@ async def test_a_tail_behind_a_hole_is_left_out_and_that_is_said(protected: Prot
 async def test_with_repo1_and_the_data_directory_gone_repo2_serves_untold(
     protected: Protected,
 ) -> None:
+    """Lost: nothing that had reached repo2.
+    Seen: the note `repo1 cannot be used`.
+    """
     for _ in range(3):
         await protected.commit()
     moment = await protected.moment()
@@ -168,6 +195,9 @@ async def test_with_repo1_and_the_data_directory_gone_repo2_serves_untold(
 
 
 async def test_the_repository_that_has_the_moment_wins_over_one_that_falls_short(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: the plan names repo2.
+    """
     await protected.commit()
     await protected.archive()
     await protected.commit()
@@ -183,6 +213,9 @@ async def test_the_repository_that_has_the_moment_wins_over_one_that_falls_short
 
 
 async def test_a_moment_before_the_window_is_refused_with_the_nearest_one(protected: Protected) -> None:
+    """Lost: nothing: it is refused.
+    Seen: `no backup is older`, and the nearest moment.
+    """
     await protected.commit()
     long_ago = await protected.moment() - timedelta(days=1)
     with pytest.raises(TargetUnreachable, match="no backup is older") as caught:
@@ -193,6 +226,9 @@ async def test_a_moment_before_the_window_is_refused_with_the_nearest_one(protec
 
 
 async def test_a_moment_in_a_gap_is_refused_with_both_sides_of_it(protected: Protected) -> None:
+    """Lost: nothing: it is refused.
+    Seen: which WAL is missing, and the moments on both sides.
+    """
     await protected.commit()
     await protected.archive()
     await protected.commit()
@@ -212,11 +248,17 @@ async def test_a_moment_in_a_gap_is_refused_with_both_sides_of_it(protected: Pro
 
 
 async def test_a_moment_in_the_future_is_refused(protected: Protected) -> None:
+    """Lost: nothing: it is refused.
+    Seen: `is in the future`.
+    """
     with pytest.raises(TargetUnreachable, match="is in the future"):
         await protected.plan(protected.platform.clock.now() + timedelta(hours=1))
 
 
 async def test_with_a_wrong_key_the_repository_is_named_and_nothing_is_touched(protected: Protected) -> None:
+    """Lost: nothing: it is refused.
+    Seen: each repository, and that its key is another one.
+    """
     await protected.commit()
     for repo in (1, 2):
         (protected.home.secrets / f"repo{repo}_key").write_text("not the key that it was made with")
@@ -228,6 +270,9 @@ async def test_with_a_wrong_key_the_repository_is_named_and_nothing_is_touched(p
 
 
 async def test_a_data_directory_of_another_version_is_not_replaced(protected: Protected) -> None:
+    """Lost: nothing: it is refused.
+    Seen: which version it is of, and to move it away.
+    """
     await protected.platform.server.stop()
     (protected.home.pgdata / "PG_VERSION").write_text("13\n")
     with pytest.raises(RecoveryRefused, match="not of PostgreSQL") as caught:
@@ -237,6 +282,9 @@ async def test_a_data_directory_of_another_version_is_not_replaced(protected: Pr
 
 
 async def test_a_data_directory_of_another_cluster_is_not_replaced(protected: Protected, tmp_path: Path) -> None:
+    """Lost: nothing: it is refused.
+    Seen: `of another cluster`, and to move it away.
+    """
     await protected.commit()
     plan = await protected.plan(None)
     await protected.platform.server.stop()
@@ -251,6 +299,9 @@ async def test_a_data_directory_of_another_cluster_is_not_replaced(protected: Pr
 
 
 async def test_a_stale_pid_file_with_a_foreign_pid_is_no_obstacle(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: a recovery like any other.
+    """
     await protected.commit()
     await protected.kill()
     noted = protected.home.pgdata / "postmaster.pid"
@@ -264,6 +315,9 @@ async def test_a_stale_pid_file_with_a_foreign_pid_is_no_obstacle(protected: Pro
 async def test_a_backup_that_cannot_be_restored_changes_nothing_and_the_server_runs_again(
     protected: Protected,
 ) -> None:
+    """Lost: nothing.
+    Seen: `nothing was changed, and PostgreSQL runs again`.
+    """
     await protected.commit()
     plan = await protected.plan(None)
     for path in protected.home.root.glob(f"repo{plan.repo}/backup/*/{plan.base.label}/backup.manifest*"):
@@ -278,6 +332,9 @@ async def test_a_backup_that_cannot_be_restored_changes_nothing_and_the_server_r
 
 
 async def test_while_a_backup_runs_a_recovery_waits_and_then_goes_on(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: `waiting for the end of: full backup`.
+    """
     await protected.commit()
     plan = await protected.plan(None)
     lock = FileLock(protected.home.run / "backup.lock", purpose="full backup to repo1")
@@ -289,6 +346,9 @@ async def test_while_a_backup_runs_a_recovery_waits_and_then_goes_on(protected: 
 
 
 async def test_two_recoveries_at_once_the_second_is_refused_and_says_who(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: who is at work, and at what.
+    """
     await protected.commit()
     plan = await protected.plan(None)
     busy: list[WedsyncError] = []
@@ -305,6 +365,9 @@ async def test_two_recoveries_at_once_the_second_is_refused_and_says_who(protect
 
 
 async def test_during_a_recovery_nobody_may_start_the_server(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: `a recovery is under way`.
+    """
     other = Platform(protected.home, {})
     said: list[str | None] = []
 
@@ -324,6 +387,9 @@ async def test_during_a_recovery_nobody_may_start_the_server(protected: Protecte
 async def test_the_state_before_comes_from_the_archive_alone_when_this_machine_kept_nothing(
     protected: Protected,
 ) -> None:
+    """Lost: nothing.
+    Seen: an undo that works.
+    """
     await protected.commit()
     await protected.archive()
     moment = await protected.moment()
@@ -339,6 +405,9 @@ async def test_the_state_before_comes_from_the_archive_alone_when_this_machine_k
 async def test_a_repository_that_fails_under_replay_is_no_end_of_the_wal(
     protected: Protected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Lost: nothing: the server takes no writes.
+    Seen: `less WAL than there is`; the same command goes on.
+    """
     await protected.commit()
     await protected.archive()
     await protected.commit()
@@ -376,6 +445,9 @@ async def lose_from_the_repositories(own: Protected) -> str:
 
 
 async def test_a_segment_lost_from_the_archive_is_kept_from_pg_wal(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: an undo that works.
+    """
     await protected.commit()
     moment = await protected.moment()
     await protected.archive()
@@ -391,6 +463,9 @@ async def test_a_segment_lost_from_the_archive_is_kept_from_pg_wal(protected: Pr
 
 
 async def test_where_nothing_leads_to_the_present_a_backup_is_taken_first(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: `backup`: one is taken first, and undo works.
+    """
     await protected.commit()
     moment = await protected.moment()
     await protected.archive()
@@ -409,6 +484,9 @@ async def test_where_nothing_leads_to_the_present_a_backup_is_taken_first(protec
 async def test_where_nothing_leads_to_the_present_of_a_stopped_server_its_files_are_put_aside(
     protected: Protected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Lost: nothing: the old files are kept whole.
+    Seen: `aside`; refused where there is no room for them.
+    """
     await protected.commit()
     moment = await protected.moment()
     await protected.archive()
@@ -433,6 +511,9 @@ async def test_where_nothing_leads_to_the_present_of_a_stopped_server_its_files_
 
 
 async def test_the_history_of_a_timeline_that_is_in_no_archive_is_kept(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: an undo that works.
+    """
     await protected.commit()
     moment = await protected.moment()
     await protected.commit()
@@ -449,6 +530,9 @@ async def test_the_history_of_a_timeline_that_is_in_no_archive_is_kept(protected
 
 
 async def test_a_plan_made_before_another_recovery_is_refused(protected: Protected) -> None:
+    """Lost: nothing: it is refused.
+    Seen: `it holds no more`.
+    """
     await protected.commit()
     plan = await protected.plan(await protected.moment())
     await protected.commit()

@@ -21,6 +21,9 @@ def _fill(filler: Path) -> None:
 async def test_a_disk_that_fills_up_during_a_restore_loses_nothing(
     protected_template: Home, small_disk: Path
 ) -> None:
+    """Lost: nothing.
+    Seen: `the disk is full …`, `free space`; the same command goes on.
+    """
     filler = small_disk / "filler"
     async with protected_copy(protected_template, Home(small_disk / "home")) as own:
         await _lose_and_recover(own, filler)

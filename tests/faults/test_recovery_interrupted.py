@@ -81,6 +81,9 @@ async def killed_recovery(own: Protected, to: str, stage: Stage, how: str) -> Jo
     ],
 )
 async def test_killed_at_any_stage_and_run_again(protected: Protected, stage: Stage, how: str) -> None:
+    """Lost: nothing.
+    Seen: the same command goes on, and can be undone.
+    """
     for _ in range(2):
         await protected.commit()
     moment = await protected.moment()
@@ -101,6 +104,9 @@ async def test_killed_at_any_stage_and_run_again(protected: Protected, stage: St
 async def test_what_only_the_dead_servers_files_had_survives_a_killed_recovery(
     protected: Protected, stage: Stage
 ) -> None:
+    """Lost: nothing.
+    Seen: the same command goes on.
+    """
     async with await protected.platform.server.target().connect() as connection:
         for n in range(300):
             await connection.execute("insert into marks values (%s, repeat('x', 100))", (n,))
@@ -112,6 +118,9 @@ async def test_what_only_the_dead_servers_files_had_survives_a_killed_recovery(
 
 
 async def test_undo_of_a_recovery_that_stopped_half_way_is_the_state_before_it(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: the state before it.
+    """
     await protected.commit()
     first = await protected.moment()
     await protected.commit()
@@ -131,6 +140,9 @@ async def test_undo_of_a_recovery_that_stopped_half_way_is_the_state_before_it(p
 async def test_undo_passes_over_a_recovery_that_was_killed_before_it_changed_anything(
     protected: Protected,
 ) -> None:
+    """Lost: nothing.
+    Seen: the state before the last recovery that did something.
+    """
     await protected.commit()
     first = await protected.moment()
     await protected.commit()
@@ -141,6 +153,9 @@ async def test_undo_passes_over_a_recovery_that_was_killed_before_it_changed_any
 
 
 async def test_an_undo_that_was_killed_is_gone_on_with(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: the same command goes on.
+    """
     await protected.commit()
     moment = await protected.moment()
     await protected.commit()
@@ -155,6 +170,9 @@ async def test_an_undo_that_was_killed_is_gone_on_with(protected: Protected) -> 
 async def test_writes_after_a_recovery_that_was_killed_at_its_end_are_not_lost(
     protected: Protected,
 ) -> None:
+    """Lost: nothing.
+    Seen: the next recovery finishes the first and secures by itself.
+    """
     await protected.commit()
     moment = await protected.moment()
     await protected.commit()
@@ -168,6 +186,9 @@ async def test_writes_after_a_recovery_that_was_killed_at_its_end_are_not_lost(
 
 
 async def test_a_killed_recovery_leaves_no_pgbackrest_that_stands_in_the_way(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: the same command goes on.
+    """
     await protected.commit()
     for number in range(200):
         await protected.commit(padding=number)
@@ -203,6 +224,9 @@ async def test_a_killed_recovery_leaves_no_pgbackrest_that_stands_in_the_way(pro
 
 
 async def test_ctrl_c_while_files_are_restored_leaves_it_to_be_run_again(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: the stage it stopped at; the same command goes on.
+    """
     await protected.commit()
     moment = await protected.moment()
     await protected.commit()

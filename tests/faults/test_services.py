@@ -38,6 +38,9 @@ def commands(tmp_path_factory: pytest.TempPathFactory, engine: object) -> Iterat
 
 @pytest.mark.parametrize("service", ["keeper", "gateway", "postgresql"])
 async def test_a_killed_service_is_restarted_and_the_fact_is_recorded(commands: CommandLine, service: str) -> None:
+    """Lost: nothing.
+    Seen: `status`: it was restarted.
+    """
     await eventually(lambda: commands.events(service)[-1:] in (["started"], ["adopted"]), what=f"{service} runs")
     pid = commands.pid(service)
     assert pid
@@ -56,6 +59,9 @@ async def test_a_killed_service_is_restarted_and_the_fact_is_recorded(commands: 
 
 
 async def test_up_after_a_killed_supervisor_adopts_what_runs(commands: CommandLine) -> None:
+    """Lost: nothing: nothing is stopped.
+    Seen: `ran already`, `adopted`.
+    """
     before = {name: commands.pid(name) for name in ("postgresql", "keeper", "gateway", "supervisor")}
     assert all(before.values())
     os.kill(before["supervisor"] or 0, signal.SIGKILL)
@@ -73,6 +79,9 @@ async def test_up_after_a_killed_supervisor_adopts_what_runs(commands: CommandLi
 
 
 async def test_two_calls_of_up_at_once_start_everything_once(commands: CommandLine) -> None:
+    """Lost: nothing.
+    Seen: the second waits or is told WS108.
+    """
     await commands.ok("down")
     first, second = await asyncio.gather(commands.run("up", "--detach"), commands.run("up", "--detach"))
     codes = sorted([first.exit_status, second.exit_status])
@@ -98,6 +107,9 @@ def recovery_lock(commands: CommandLine) -> Iterator[None]:
 
 
 async def test_down_during_a_recovery_is_refused(commands: CommandLine) -> None:
+    """Lost: nothing: it is refused.
+    Seen: `a recovery is under way`.
+    """
     with recovery_lock(commands):
         refused = await commands.ok("down", code=1)
     assert "a recovery is under way" in refused.stderr
@@ -105,6 +117,9 @@ async def test_down_during_a_recovery_is_refused(commands: CommandLine) -> None:
 
 
 async def test_up_during_a_recovery_starts_no_server_between_its_steps(commands: CommandLine) -> None:
+    """Lost: nothing: it is refused.
+    Seen: `a recovery is under way`.
+    """
     await commands.ok("down")
     with recovery_lock(commands):
         refused = await commands.ok("up", "--detach", code=1)
@@ -114,6 +129,9 @@ async def test_up_during_a_recovery_starts_no_server_between_its_steps(commands:
 
 
 async def test_an_unfinished_recovery_keeps_the_server_down_and_says_what_to_do(commands: CommandLine) -> None:
+    """Lost: nothing.
+    Seen: `PostgreSQL stays down`, and the command that goes on.
+    """
     await commands.ok("down")
     state = open_state(commands.home.state_db)
     state.write(
@@ -138,6 +156,9 @@ async def test_an_unfinished_recovery_keeps_the_server_down_and_says_what_to_do(
 
 
 async def test_a_data_directory_that_is_gone_is_never_replaced_by_a_new_cluster(commands: CommandLine) -> None:
+    """Lost: nothing: it is refused.
+    Seen: `data directory is gone`, `recover run --to latest`.
+    """
     await commands.ok("down")
     aside = commands.home.root / "aside"
     commands.home.pgdata.rename(aside)
@@ -154,6 +175,9 @@ async def test_a_data_directory_that_is_gone_is_never_replaced_by_a_new_cluster(
 
 @pytest.mark.parametrize("how", ["deleted", "damaged"])
 async def test_a_lost_state_file_is_rebuilt_from_what_is_there(commands: CommandLine, how: str) -> None:
+    """Lost: runs and measurements in the file; no data, no backup.
+    Seen: `there already`; a damaged file is named.
+    """
     await commands.ok("down")
     before = await commands.json("backup", "list")
     for name in ("state.db", "state.db-wal", "state.db-shm"):
@@ -179,6 +203,9 @@ async def test_a_lost_state_file_is_rebuilt_from_what_is_there(commands: Command
 
 
 async def test_a_state_file_deleted_under_running_services_is_noticed(commands: CommandLine) -> None:
+    """Lost: what the file held; no data, no backup.
+    Seen: nothing: a new file is written to.
+    """
     for name in ("state.db", "state.db-wal", "state.db-shm"):
         (commands.home.root / name).unlink(missing_ok=True)
     keeper = commands.pid("keeper")
@@ -193,6 +220,9 @@ async def test_a_state_file_deleted_under_running_services_is_noticed(commands: 
 
 
 async def test_a_server_whose_files_were_deleted_is_told_and_taken_back(commands: CommandLine) -> None:
+    """Lost: nothing that was sheltered or archived.
+    Seen: `critical` or `down`, with `recover run --to latest`.
+    """
     shutil.rmtree(commands.home.pgdata, ignore_errors=True)
     answer = await commands.json("status", code=3)
     assert answer["state"] in {"critical", "down"}

@@ -52,6 +52,9 @@ async def count(commands: CommandLine, statement: str) -> int:
 
 
 async def test_a_first_run_that_is_killed_at_any_step_is_completed_by_the_next(commands: CommandLine) -> None:
+    """Lost: nothing.
+    Seen: `All well` after the next call.
+    """
     said = commands.said("up")
     for step in STEPS:
         pid = commands.spawn("up", "--detach", *commands.ports)
@@ -71,6 +74,9 @@ async def test_a_first_run_that_is_killed_at_any_step_is_completed_by_the_next(c
 
 
 async def test_a_second_region_that_is_away_does_not_stop_the_first_run(commands: CommandLine) -> None:
+    """Lost: nothing.
+    Seen: `not now: repo2 …`, and a warning.
+    """
     elsewhere = commands.home.root.parent / "second"
     elsewhere.mkdir(mode=0o500)
     commands.home.root.mkdir(mode=0o700, exist_ok=True)
@@ -88,6 +94,9 @@ async def test_a_second_region_that_is_away_does_not_stop_the_first_run(commands
 
 
 async def test_ctrl_c_says_what_stays_and_up_goes_on(commands: CommandLine) -> None:
+    """Lost: nothing.
+    Seen: `what is done stays`; what was stopped.
+    """
     pid = commands.spawn("up", "--empty", *commands.ports)
     said = commands.said("up")
     await eventually(lambda: "roles, database" in said.read_text(), what="the server is up")
@@ -112,6 +121,9 @@ async def test_ctrl_c_says_what_stays_and_up_goes_on(commands: CommandLine) -> N
 async def test_a_taken_port_is_named_with_the_next_free_one_and_nothing_is_made(
     commands: CommandLine, option: str
 ) -> None:
+    """Lost: nothing: nothing is made.
+    Seen: who has the port, and the next free one.
+    """
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ports = {"--port": str(commands.port), "--db-port": str(commands.db_port)} | {option: str(port)}
@@ -124,12 +136,18 @@ async def test_a_taken_port_is_named_with_the_next_free_one_and_nothing_is_made(
 
 
 async def test_one_port_for_both_is_wrong_usage(commands: CommandLine) -> None:
+    """Lost: nothing: nothing is made.
+    Seen: `choose two`.
+    """
     port = str(free_port())
     refused = await commands.ok("up", "--detach", "--port", port, "--db-port", port, code=2)
     assert "choose two" in refused.stderr
 
 
 async def test_a_home_that_cannot_be_written_is_said(commands: CommandLine) -> None:
+    """Lost: nothing: nothing is made.
+    Seen: WS102 and the path.
+    """
     place = commands.home.root.parent / "closed"
     place.mkdir(mode=0o555)
     for home in (place / "home", Path("/proc/home"), Path("/etc")):
@@ -139,6 +157,9 @@ async def test_a_home_that_cannot_be_written_is_said(commands: CommandLine) -> N
 
 
 async def test_no_new_cluster_is_made_where_a_repository_cannot_be_read(commands: CommandLine) -> None:
+    """Lost: nothing: the backups in it are not orphaned.
+    Seen: `no new cluster is made: repo2 cannot be read`.
+    """
     repository = commands.home.root / "repo2"
     repository.mkdir(parents=True)
     repository.chmod(0)
@@ -151,6 +172,9 @@ async def test_no_new_cluster_is_made_where_a_repository_cannot_be_read(commands
 
 
 async def test_without_a_home_commands_say_so_and_write_nothing(commands: CommandLine) -> None:
+    """Lost: nothing.
+    Seen: WS102: `bin/up makes one`.
+    """
     empty = commands.home.root.parent / "empty"
     empty.mkdir()
     for home in (empty, empty / "nothing"):
@@ -164,6 +188,9 @@ async def test_without_a_home_commands_say_so_and_write_nothing(commands: Comman
 @pytest.mark.skipif(not is_possible(), reason="this machine gives an ordinary user no disk of its own")
 @pytest.mark.parametrize("size", ["2m", "30m"])
 def test_a_disk_that_is_too_small_is_said(tmp_path: Path, size: str) -> None:
+    """Lost: nothing.
+    Seen: `the disk is full`, and no traceback.
+    """
     script = _UP_ON_A_SMALL_DISK.replace("DB_PORT", str(free_port())).replace("PORT", str(free_port()))
     code, *said = run_on_small_disk(script, size=size, place=tmp_path / "disk")
     assert code == "1", said

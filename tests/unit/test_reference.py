@@ -21,7 +21,7 @@ def _pages() -> dict[str, Callable[[], str]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["settings.md", "commands.md", "errors.md", "operations-api.md", "lint.md", "sql.md"]
+    "name", ["settings.md", "commands.md", "errors.md", "faults.md", "operations-api.md", "lint.md", "sql.md"]
 )
 def test_a_reference_page_says_what_the_code_says(name: str) -> None:
     assert (_DOCS / "reference" / name).read_text() == _pages()[name](), "run docs/generate.py"
