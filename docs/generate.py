@@ -1,4 +1,5 @@
-"""Write docs/reference/ from the code: settings, commands, errors, lint, SQL, faults. A test holds the pages against it.
+"""Write docs/reference/ from the code: settings, commands, errors, lint, SQL, faults. A test holds
+the pages against it.
 
 Run: .venv/bin/python docs/generate.py
 """
@@ -307,8 +308,8 @@ def faults_page() -> str:
         parts.setdefault(about, []).append("| " + " | ".join(cells) + " |")
     return (
         f"# What happens when\n\n{_MADE}"
-        "Each line is a fault that the tests really make (`tests/faults`), what is lost by it, and what the operator\n"
-        "sees.\n"
+        "Each line is a fault that the tests really make (`tests/faults`), what is lost by it, and what the\n"
+        "operator sees.\n"
         + "".join(
             f"\n## {about.removesuffix('.')}\n\n| fault | lost | seen |\n| --- | --- | --- |\n"
             + "\n".join(rows)
