@@ -289,6 +289,18 @@ class BackupKept(WedsyncError):
     code = "WS310"
 
 
+class BeingTakenBack(ServerNotReady):
+    """The server is in recovery: what writes has to wait for its end, what reads may be served."""
+
+    code = "WS340"
+
+
+class ReceiverFailed(WedsyncError):
+    """The receiver of WAL cannot work: its directory, its slot, or its connection to the server."""
+
+    code = "WS341"
+
+
 class TargetUnreachable(WedsyncError):
     """The moment asked for cannot be restored: before every backup, in a gap of the WAL, or not yet there."""
 

@@ -51,7 +51,7 @@ async def way_into(target: ConnectionTarget, **settings: Any) -> AsyncIterator[W
         gives_up=True,
     )
     gateway = DataGateway(served)
-    app = gateway.front(elsewhere=Vitals(gateway.why_not_ready))
+    app = gateway.front(elsewhere=Vitals(gateway.why_not_ready, gateway.reads_only))
     async with gateway.serving():
         await eventually(lambda: gateway.why_not_ready() is None, what="the gateway serves")
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)

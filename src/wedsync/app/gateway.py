@@ -115,6 +115,24 @@ class DataGateway:
             return "there is no connection to the database"
         return self._why_not
 
+    def reads_only(self) -> str | None:
+        """Of when reads are while the database is being taken back; `None`: it takes writes, or is away."""
+        replay = self.pool.replay
+        return None if replay is None or self.why_not_ready() is not None else replay.words
+
+    def staleness(self, from_now_on: bool) -> Sequence[tuple[bytes, bytes]]:
+        """The headers of answers from a database that is being taken back (RFC 7234, section 5.5.1).
+
+        The moment is never later than that of what was read: replay may make minutes of a second.
+        """
+        replay = self.pool.replay if from_now_on else self.pool.first_replay
+        if replay is None:
+            return ()
+        warning = b'110 wedsync "the database is being taken back"'
+        if replay.as_of is None:
+            return ((b"warning", warning),)
+        return ((b"x-wedsync-as-of", replay.words.encode()), (b"warning", warning))
+
     async def settled(self) -> None:
         """Return once the database was tried for the first time: a gateway that has just begun knows nothing."""
         with suppress(TimeoutError):
@@ -141,6 +159,7 @@ class DataGateway:
             if settings.rate_per_second
             else None,
             at_once=ConcurrencyLimit(settings.at_once) if settings.at_once else None,
+            staleness=self.staleness,
         )
 
     def _once_open(self, app: ASGIApp) -> ASGIApp:
@@ -233,6 +252,7 @@ def _pool_of(served: Served) -> PipelinePool:
         slow_after=more.slow_statement,
         prepared_statements=more.prepared_statements,
         roles=sorted(served.roles or ()),
+        reads_in_recovery=served.settings.reads_in_recovery,
     )
 
 
@@ -259,6 +279,6 @@ async def serve_any(served: Served, *, on_listening: Callable[[], None]) -> None
     """Serve a database that has no home, until cancelled."""
     gateway = DataGateway(served)
     settings = served.settings
-    app = gateway.front(elsewhere=Vitals(gateway.why_not_ready))
+    app = gateway.front(elsewhere=Vitals(gateway.why_not_ready, gateway.reads_only))
     async with gateway.serving():
         await serve(app, settings.host, settings.port, on_listening=on_listening)

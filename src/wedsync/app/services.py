@@ -59,7 +59,7 @@ async def renew_certificate_daily(platform: Platform) -> None:
 async def run_gateway(platform: Platform) -> None:
     """The HTTP side, until cancelled."""
     from wedsync.api.callers import KeySet  # noqa: PLC0415 - no other process needs
-    from wedsync.api.front import Mount  # noqa: PLC0415
+    from wedsync.api.front import Mount, reads_only_words  # noqa: PLC0415
     from wedsync.api.operations import TokenAdministrators  # noqa: PLC0415 - no other process needs
     from wedsync.app.gateway import DataGateway, Served  # noqa: PLC0415 - the web framework
     from wedsync.app.operations import home_operations, pool_status  # noqa: PLC0415
@@ -104,6 +104,7 @@ async def run_gateway(platform: Platform) -> None:
                 pool=lambda: pool_status(data.pool.status()),
             ),
             hosts=settings.hosts.split(),
+            reads_only=lambda: reads_only_words(data.reads_only()),
         )
         mounts: dict[str, Mount] = {}
         behind: list[asyncio.Task[None]] = []

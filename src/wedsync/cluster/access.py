@@ -4,16 +4,18 @@ import pwd
 
 SERVICE_ROLES = ("postgres", "wedsync_owner", "wedsync_monitor", "wedsync_backup")
 """Database roles that the operating system's user of the platform may be, through the socket."""
+GATEWAY_ROLE = "wedsync_gateway"
 _MAP = "wedsync"
 
 
-def hba_file() -> str:
+def hba_file(*, in_recovery: bool = False) -> str:
     """The text of pg_hba.conf.
 
     The superuser comes through the socket only, as the service user. TCP needs TLS and a password;
-    what is not named is refused.
+    what is not named is refused. A server that is being taken back has the passwords of an earlier time: until
+    they are put right, the gateway of this home is known by its operating-system user, too.
     """
-    roles = ",".join(SERVICE_ROLES)
+    roles = ",".join((*SERVICE_ROLES, GATEWAY_ROLE) if in_recovery else SERVICE_ROLES)
     return f"""\
 # Written by wedsync at each start; changes are lost.
 # type   database     role      address  method
@@ -29,7 +31,7 @@ host     all          all       all      reject
 def ident_file(service_user: str) -> str:
     """The text of pg_ident.conf: which database roles the service user may be."""
     name = '"' + service_user.replace('"', '""') + '"'
-    lines = "".join(f"{_MAP}  {name}  {role}\n" for role in SERVICE_ROLES)
+    lines = "".join(f"{_MAP}  {name}  {role}\n" for role in (*SERVICE_ROLES, GATEWAY_ROLE))
     return f"# Written by wedsync at each start; changes are lost.\n# map  operating-system-user  role\n{lines}"
 
 

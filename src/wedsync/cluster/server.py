@@ -49,6 +49,8 @@ _SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.
 _POLL_S = 0.02
 _REPORT_S = 1.0
 _ORPHANS_END_S = 5.0
+_RECOVERING = {"max_standby_archive_delay": "500ms", "max_standby_streaming_delay": "500ms"}
+"""A read in the way of replay is cancelled after this long: reads are welcome, and recovery comes first."""
 _PROGRESS = re.compile(r"redo (starts|in progress|done)|not properly shut down|recovery|checkpoint (start|compl)")
 
 
@@ -224,12 +226,14 @@ class Server:
             | await self._encryption()
             | self.config.cluster.settings
         )
-        if any((self.home.pgdata / name).exists() for name in ("recovery.signal", "standby.signal")):
+        in_recovery = any((self.home.pgdata / name).exists() for name in ("recovery.signal", "standby.signal"))
+        if in_recovery:
             settings |= raised_for_recovery(settings, await read_control(self.engine, self.home.pgdata))
+            settings |= _RECOVERING
         text = "# Written by wedsync at each start; changes are lost. Set them in wedsync.toml.\n"
         files = {
             "wedsync.conf": text + as_conf(settings),
-            "pg_hba.conf": hba_file(),
+            "pg_hba.conf": hba_file(in_recovery=in_recovery),
             "pg_ident.conf": ident_file(user_name(os.geteuid())),
         }
         for name, content in files.items():

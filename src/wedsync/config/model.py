@@ -66,6 +66,17 @@ class MailSecurity(StrEnum):
     NONE = "none"
 
 
+class ReadsInRecovery(StrEnum):
+    """From when on a server that is being taken back is read from."""
+
+    CONSISTENT = "consistent"
+    """As soon as its files are consistent; its state moves on towards the target meanwhile."""
+    TARGET = "target"
+    """When the target is reached: no earlier state is shown."""
+    NEVER = "never"
+    """When it takes writes again."""
+
+
 class ClusterConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The PostgreSQL that the platform runs itself (profile `local`)."""
 
@@ -179,6 +190,9 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Requests that may come at once after a pause."""
     at_once: int = 200
     """Requests of one caller under way at the same time; 0: any number."""
+    reads_in_recovery: ReadsInRecovery = ReadsInRecovery.CONSISTENT
+    """While the database is taken back, reads are answered `consistent` (as soon as it can be read, each answer
+    saying of when it is), `target` (when the target is reached), or `never` (when it takes writes again)."""
     slow_request: timedelta = timedelta(seconds=1)
     """A request that takes longer is written to the log."""
     statement_timeout: StatementTimeouts = StatementTimeouts()

@@ -448,6 +448,9 @@ class Recoverer:
                 self._server, self._timelines, live_from=datetime.fromisoformat(entry.plan["live_from"])
             )
             await self._settle()
+            # What held while it was in recovery only: who may sign in without a password, how reads give way.
+            await self._server.write_configuration(self._pgbackrest.archive_command())
+            await self._server.reload()
             async with asyncio.TaskGroup() as group:
                 group.create_task(write_checkpoint(self._server))
                 group.create_task(self._archive_kept(entry))

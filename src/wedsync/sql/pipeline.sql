@@ -16,3 +16,12 @@ select wanted.name,
        coalesce(pg_catalog.pg_has_role(session_user, role.oid, 'member'), false) as may_be_taken
   from pg_catalog.unnest(%(roles)s::text[]) as wanted (name)
   left join pg_catalog.pg_roles as role on role.rolname = wanted.name;
+
+-- name: replay
+-- Whether the server is in recovery, of when its state is, and whether it has paused at its target.
+-- Only one branch asks for the pause: outside recovery that is an error.
+select pg_catalog.pg_is_in_recovery() as in_recovery,
+       pg_catalog.to_char(pg_catalog.pg_last_xact_replay_timestamp() at time zone 'UTC',
+                          'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as as_of,
+       case when pg_catalog.pg_is_in_recovery()
+            then pg_catalog.pg_get_wal_replay_pause_state() = 'paused' end as at_target;

@@ -26,6 +26,8 @@ from wedsync.web.page import status_page
 from wedsync.web.sessions import SESSION_LASTS, Sessions
 
 View = Callable[[], Awaitable[StatusView]]
+ReadsOnly = Callable[[], str]
+"""A second line for who asks whether it serves, while writes have to wait; else empty."""
 Ready = Callable[[], Awaitable[str | None]]
 """Why the database cannot be used now; `None` if it can."""
 
@@ -44,6 +46,7 @@ def gateway_app(
     clock: Clock,
     api: ASGIApp | None = None,
     hosts: Sequence[str] = (),
+    reads_only: ReadsOnly = lambda: "",
 ) -> ASGIApp:
     """The gateway's application: `/healthz`, `/readyz`, `/admin`, and `/api` where there is one.
 
@@ -52,8 +55,8 @@ def gateway_app(
     console = Console(view=view, sessions=Sessions(state, clock))
     app = Starlette(
         routes=[
-            Route("/healthz", _healthz),
-            Route("/readyz", Readiness(ready).answer),
+            Route("/healthz", _healthz(reads_only)),
+            Route("/readyz", Readiness(ready, reads_only).answer),
             Route("/admin", console.status),
             Route("/admin/", console.home),
             Route("/admin/sign-in", console.offer_sign_in),
@@ -67,16 +70,21 @@ def gateway_app(
     return guarded(app, hosts=hosts)
 
 
-async def _healthz(_: Request) -> Response:
+def _healthz(reads_only: ReadsOnly) -> Callable[[Request], Awaitable[Response]]:
     """The gateway itself lives."""
-    return PlainTextResponse("ok\n")
+
+    async def answer(_: Request) -> Response:
+        return PlainTextResponse("ok\n" + reads_only())
+
+    return answer
 
 
 class Readiness:
     """Whether the database takes a connection; however many ask, it is tried a few times a second."""
 
-    def __init__(self, ready: Ready) -> None:
+    def __init__(self, ready: Ready, reads_only: ReadsOnly = lambda: "") -> None:
         self._ready = ready
+        self._reads_only = reads_only
         self._lock = asyncio.Lock()
         self._asked_at: float | None = None
         self._reason: str | None = None
@@ -87,7 +95,7 @@ class Readiness:
                 self._reason = await self._ask()
                 self._asked_at = monotonic()
         if self._reason is None:
-            return PlainTextResponse("ready\n")
+            return PlainTextResponse("ready\n" + self._reads_only())
         # The whole reason names users and directories: it is for the log, not for everybody.
         return PlainTextResponse("not ready: the database takes no connection\n", status_code=503)
 

@@ -4,6 +4,6 @@ from wedsync.api.front.cors import CrossOrigin
 from wedsync.api.front.dispatch import Front, Mount
 from wedsync.api.front.forwarded import Forwarded
 from wedsync.api.front.meter import Meter
-from wedsync.api.front.vitals import Closed, Vitals
+from wedsync.api.front.vitals import Closed, Vitals, reads_only_words
 
-__all__ = ["Closed", "CrossOrigin", "Forwarded", "Front", "Meter", "Mount", "Vitals"]
+__all__ = ["Closed", "CrossOrigin", "Forwarded", "Front", "Meter", "Mount", "Vitals", "reads_only_words"]

@@ -7,7 +7,8 @@ Header = tuple[bytes, bytes]
 _METHODS = b"GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS"
 _EXPOSED = (
     b"Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Preference-Applied,"
-    b" Proxy-Status, Range-Unit, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, X-Supabase-Api-Version"
+    b" Proxy-Status, Range-Unit, RateLimit, RateLimit-Policy, Retry-After, Warning, X-Request-Id,"
+    b" X-Supabase-Api-Version, X-Wedsync-As-Of"
 )
 _ALWAYS_ALLOWED = b"authorization, apikey, content-type, prefer, x-client-info"
 _LONGEST_LIST = 2000

@@ -1,7 +1,7 @@
 """From a request to the application that answers it, by the first two parts of its path."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -25,6 +25,10 @@ _SECURITY: tuple[Header, ...] = (
 PutWhole: TypeAlias = Callable[[int, list[Header], bytes], bool]
 """Writes a whole answer at once, if it can; see `wedsync.web`."""
 WHOLE_ANSWER = "wedsync.whole_answer"
+Staleness: TypeAlias = Callable[[bool], Sequence[Header]]
+"""The headers that say of when answers are while they are not of now.
+
+True: for what is read from now on; False: for what was read in this recovery, whenever."""
 _NONE: Mapping[str, Any] = {}
 _NOT_KEPT: Header = (b"cache-control", b"no-store")
 _LONGEST_QUERY_BYTES = 32 * 1024
@@ -59,11 +63,13 @@ class Front:
         forwarded: Forwarded,
         rates: RateLimit | None = None,
         at_once: ConcurrencyLimit | None = None,
+        staleness: Staleness = lambda _: (),
     ) -> None:
         """`elsewhere` answers what is below no prefix, and everything that is not HTTP.
 
         It, too, finds in `forwarded_for` who calls.
         """
+        self._staleness = staleness
         self._mounts = mounts
         self._elsewhere = elsewhere
         self._callers = callers
@@ -93,7 +99,9 @@ class Front:
         scope["root_path"] = prefix
         scope["headers_by_name"] = headers
         put = scope.get("extensions", _NONE).get(WHOLE_ANSWER, _NONE).get("put")
-        exchange = _Exchange(send, headers, self._ids.of(headers), self._cross_origin, put)
+        exchange = _Exchange(
+            send, headers, self._ids.of(headers), self._cross_origin, put, staleness=self._staleness
+        )
         self._meter.under_way += 1
         try:
             await self._answer(mount, scope, receive, exchange, client)
@@ -218,7 +226,18 @@ def _bounded(receive: Receive, most: int) -> Receive:
 class _Exchange:
     """One request and its answer on the way out: headers that all have, compression."""
 
-    __slots__ = ("_cross_origin", "_held", "_put", "_send", "began", "given", "request_id", "status")
+    __slots__ = (
+        "_cross_origin",
+        "_held",
+        "_put",
+        "_send",
+        "_stale",
+        "_staleness",
+        "began",
+        "given",
+        "request_id",
+        "status",
+    )
 
     def __init__(
         self,
@@ -227,7 +246,11 @@ class _Exchange:
         request_id: bytes,
         cross_origin: CrossOrigin,
         put: PutWhole | None,
+        *,
+        staleness: Staleness,
     ) -> None:
+        self._staleness = staleness
+        self._stale = staleness(True)
         self.began = perf_counter()
         self.status = 0
         self.given = given
@@ -288,6 +311,7 @@ class _Exchange:
                 is_allowed = True
         if not is_cached:
             headers.append(_NOT_KEPT)
+        headers += self._stale or self._staleness(False)
         origin = self.given.get(b"origin")
         if origin is not None and not is_allowed:
             headers += self._cross_origin.headers(origin)

@@ -10,9 +10,12 @@ Answer = tuple[int, bytes]
 class Vitals:
     """`/healthz`: the process lives. `/readyz`: the database is served. Anything else is not there."""
 
-    def __init__(self, not_ready: Callable[[], str | None]) -> None:
-        """`not_ready` says why it cannot serve now; `None` if it can."""
+    def __init__(
+        self, not_ready: Callable[[], str | None], reads_only: Callable[[], str | None] = lambda: None
+    ) -> None:
+        """`not_ready` says why it cannot serve now, `None` if it can; `reads_only` of when, if not of now."""
         self._not_ready = not_ready
+        self._reads_only = reads_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -32,14 +35,22 @@ class Vitals:
     def _answer(self, path: str) -> Answer:
         match path:
             case "/healthz":
-                return 200, b"ok\n"
+                return 200, b"ok\n" + self._limits()
             case "/readyz":
                 if self._not_ready() is None:
-                    return 200, b"ready\n"
+                    return 200, b"ready\n" + self._limits()
                 # The reason names hosts and logins: it is in the log, and not for everybody.
                 return 503, b"not ready: the database is not served now\n"
             case _:
                 return 404, b"Not found. The data API is below /rest/v1/.\n"
+
+    def _limits(self) -> bytes:
+        return reads_only_words(self._reads_only()).encode()
+
+
+def reads_only_words(as_of: str | None) -> str:
+    """A second line for who asks whether it serves: not all of it; empty if it does."""
+    return "" if as_of is None else f"reads only: the database is being taken back, its state is as of {as_of}\n"
 
 
 class Closed:

@@ -31,7 +31,7 @@ _RELOAD = {"", "reload schema"}
 
 _POLL = timedelta(minutes=1)
 _FIRST_PAUSE = timedelta(seconds=1)
-_LONGEST_PAUSE = timedelta(seconds=30)
+_LONGEST_PAUSE, _LONGEST_LOCAL_PAUSE = timedelta(seconds=30), timedelta(seconds=2)
 _BREATH = 5
 """After a question that found nothing new, so many times its duration until the next: names that do not exist keep
 the database busy for a sixth of the time, and a request waiting for half a second at most."""
@@ -120,14 +120,18 @@ class CatalogueSource:
             while True:
                 try:
                     async with await self._target.connect() as listener:
-                        await listener.execute(_LISTEN)
+                        hears = listener.pgconn.parameter_status(b"in_hot_standby") != b"on"
+                        if hears:  # a server in recovery has no notifications
+                            await listener.execute(_LISTEN)
                         await self._ask()  # what changed while nobody listened
                         pause = _FIRST_PAUSE
-                        await self._listen(listener)
+                        if hears:
+                            await self._listen(listener)
                 except (psycopg.Error, WedsyncError) as error:
                     self._failed(error)
+                    longest = _LONGEST_LOCAL_PAUSE if self._target.is_local_socket else _LONGEST_PAUSE
+                    pause = min(pause * 2, longest)
                 await self._clock.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
         finally:
             await self.close()
 

@@ -4,6 +4,7 @@ from wedsync.database.pipeline.failure import ServerError, StatementFailed
 from wedsync.database.pipeline.lease import Lent
 from wedsync.database.pipeline.login import ExposedRole, LoginRole, check_login, read_login
 from wedsync.database.pipeline.pool import PipelinePool
+from wedsync.database.pipeline.replay import Replay
 from wedsync.database.pipeline.status import PoolHealth, PoolStatus
 from wedsync.database.pipeline.work import Result, Statement, Work
 
@@ -14,6 +15,7 @@ __all__ = [
     "PipelinePool",
     "PoolHealth",
     "PoolStatus",
+    "Replay",
     "Result",
     "ServerError",
     "Statement",

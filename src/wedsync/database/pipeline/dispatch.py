@@ -11,12 +11,13 @@ from typing import assert_never
 
 from wedsync.database.pipeline.batch import Batch
 from wedsync.database.pipeline.connection import PipelinedConnection
-from wedsync.database.pipeline.failure import StatementFailed
+from wedsync.database.pipeline.failure import ServerError, StatementFailed
 from wedsync.database.pipeline.history import Histories
 from wedsync.database.pipeline.limit import ConcurrencyLimit
 from wedsync.database.pipeline.members import Members
 from wedsync.database.pipeline.observed import ConnectionLost, SlowStatement, StatementMoved
 from wedsync.database.pipeline.placement import DEEP, Crowd, idle, place, slow_places, wanted
+from wedsync.database.pipeline.replay import RecoveryWatch
 from wedsync.database.pipeline.retries import TRIES, Verdict, after_loss, after_refusal
 from wedsync.database.pipeline.work import Work
 from wedsync.errors import (
@@ -74,6 +75,7 @@ class Dispatcher:
         self.limit = ConcurrencyLimit()
         self.histories = Histories()
         self.members: Members
+        self.recovery: RecoveryWatch
 
     @property
     def waiting(self) -> int:
@@ -88,6 +90,8 @@ class Dispatcher:
         away_since = self.members.away_since
         if away_since is not None and now - away_since > BRIDGED_S:
             raise self._away()
+        if self.recovery.now is not None and work.read_only:
+            self.recovery.require_readable(work)
         if not self.limit.admits(self.under_way):
             raise Overloaded(
                 "more requests than the database serves in good time",
@@ -252,7 +256,7 @@ class Dispatcher:
                 broken = PipelineBroken(
                     "the connection to the database was lost", detail=why, hint="nothing was changed: ask again"
                 )
-                _fail(batch, broken if refusal is None else StatementFailed(refusal))
+                _fail(batch, broken if refusal is None else self._failure_of(refusal, batch))
             case Verdict.UNKNOWN:
                 _fail(batch, _unknown(why))
             case Verdict.LATER:
@@ -268,6 +272,11 @@ class Dispatcher:
                 self._again(batch)
             case _:
                 assert_never(verdict)
+
+    def _failure_of(self, refusal: ServerError, batch: Batch) -> WedsyncError:
+        """What the caller is told of a statement that was refused, and stays so."""
+        waits = self.recovery.refusal(refusal, read_only=batch.work.read_only)
+        return waits or StatementFailed(refusal)
 
     def _again(self, batch: Batch) -> None:
         """Put it where it is next in turn."""

@@ -10,7 +10,7 @@ from wedsync.database.pipeline.observed import DatabaseAway, DatabaseBack, PoolC
 from wedsync.errors import CannotConnect
 from wedsync.events import observe
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+_FIRST_PAUSE_S = 0.05
 _FULL = (
     "too many clients",
     "too many connections",
@@ -25,8 +25,14 @@ class Members:
     """The open connections, those on their way, and what the last failure to open one was."""
 
     def __init__(
-        self, open_one: Callable[[], Awaitable[PipelinedConnection]], changed: Callable[[], None], *, max_size: int
+        self,
+        open_one: Callable[[], Awaitable[PipelinedConnection]],
+        changed: Callable[[], None],
+        *,
+        max_size: int,
+        longest_pause_s: float = 2.0,
     ) -> None:
+        self._longest_pause_s = longest_pause_s
         self._open_one = open_one
         self._changed = changed
         self._max_size = max_size
@@ -109,7 +115,7 @@ class Members:
         self.failure = error
         self._failures += 1
         now = monotonic()
-        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._failures, 10))
+        pause_s = min(self._longest_pause_s, _FIRST_PAUSE_S * 2 ** min(self._failures, 10))
         self._not_before = now + pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
         why = error.in_one_line()
         if not self.all:

@@ -10,7 +10,10 @@ from types import TracebackType
 from typing import Self
 
 import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow, kwargs_row
 
+from wedsync.config import ReadsInRecovery
 from wedsync.database.pipeline.connection import CLEANING, PipelinedConnection
 from wedsync.database.pipeline.dispatch import Dispatcher
 from wedsync.database.pipeline.failure import ServerError, StatementFailed
@@ -19,6 +22,7 @@ from wedsync.database.pipeline.login import check_login, read_login
 from wedsync.database.pipeline.members import Members
 from wedsync.database.pipeline.observed import PoolerFound
 from wedsync.database.pipeline.prepared import PreparedNames
+from wedsync.database.pipeline.replay import RecoveryWatch, Replay, replay_of
 from wedsync.database.pipeline.status import PoolHealth, PoolStatus
 from wedsync.database.pipeline.work import Result, Statement, Work
 from wedsync.database.target import ConnectionTarget
@@ -32,6 +36,8 @@ _CHECK = Work(
 _UTF8 = "set client_encoding to 'UTF8'"
 _HOUSEKEEPING_S = 1.0
 _DRAIN = timedelta(seconds=5)
+_LOCAL_PAUSE_S, _REMOTE_PAUSE_S = 0.2, 2.0
+"""Between tries to connect, at the most: a socket where nobody listens costs nothing to ask."""
 
 
 class PipelinePool:
@@ -54,6 +60,7 @@ class PipelinePool:
         prepared_statements: int = 100,
         result_bytes_max: int = 256 * 1024 * 1024,
         roles: Sequence[str] = (),
+        reads_in_recovery: ReadsInRecovery = ReadsInRecovery.CONSISTENT,
     ) -> None:
         """`prepared_statements` are kept on each connection at most (0: none). Each of `roles` has to be one
         that the login role can become; `open` looks."""
@@ -67,8 +74,15 @@ class PipelinePool:
         self._result_bytes_max = result_bytes_max
         self._roles = tuple(roles)
         self._dispatcher = Dispatcher(min_size=self._min_size, slow_after=slow_after)
-        self._members = Members(self._connect, self._dispatcher.changed, max_size=max_size)
+        self._members = Members(
+            self._connect,
+            self._dispatcher.changed,
+            max_size=max_size,
+            longest_pause_s=_LOCAL_PAUSE_S if target.is_local_socket else _REMOTE_PAUSE_S,
+        )
         self._dispatcher.members = self._members
+        self._recovery = RecoveryWatch(self.run, reads=reads_in_recovery)
+        self._dispatcher.recovery = self._recovery
         self._housekeeper: asyncio.TimerHandle | None = None
         self.is_pooled = False
         """Whether another pooler, such as PgBouncer, is between us and the server."""
@@ -94,6 +108,7 @@ class PipelinePool:
         dispatcher = self._dispatcher
         if self._housekeeper is not None:
             self._housekeeper.cancel()
+        self._recovery.close()
         dispatcher.close()
         await dispatcher.drained(_DRAIN)
         await self._members.close()
@@ -161,6 +176,16 @@ class PipelinePool:
             request_limit=self._dispatcher.limit.value,
         )
 
+    @property
+    def replay(self) -> Replay | None:
+        """How the server is while it is in recovery; `None`: it takes writes, or is away."""
+        return self._recovery.now
+
+    @property
+    def first_replay(self) -> Replay | None:
+        """How it was when the first connection of this recovery came about; `None` as for `replay`."""
+        return self._recovery.first if self._recovery.now is not None else None
+
     async def health(self, *, deadline: timedelta = timedelta(seconds=5)) -> PoolHealth:
         """Whether the database answers, and how quickly."""
         began = monotonic()
@@ -210,6 +235,9 @@ class PipelinePool:
                 self.is_pooled = True
                 self._dispatcher.deep = 1
                 observe(PoolerFound(server=f"{self._target.host}:{self._target.port}"))
+            # Several hosts may be several servers: what holds for one of them says nothing of the others.
+            if self._target.as_given is None and session.pgconn.parameter_status(b"in_hot_standby") == b"on":
+                await self._tell_recovery(session)
             names = PreparedNames(0 if is_pooled else self._prepared_statements)
             return PipelinedConnection(
                 session,
@@ -224,6 +252,13 @@ class PipelinePool:
         except BaseException:
             await session.close()
             raise
+
+    async def _tell_recovery(self, session: AsyncConnection[TupleRow]) -> None:
+        cursor = session.cursor(row_factory=kwargs_row(replay_of))
+        await cursor.execute(statements("pipeline")["replay"])
+        replay = await cursor.fetchone()
+        if replay is not None:
+            self._recovery.found(replay)
 
     def _keep_house(self) -> None:
         """Once a second: end what has long been idle, replace what is missing."""

@@ -2,6 +2,7 @@
 
 from wedsync.api.rest.errors.problem import Problem
 from wedsync.errors import (
+    BeingTakenBack,
     CannotConnect,
     CatalogueNotLoaded,
     CommitUnknown,
@@ -13,6 +14,7 @@ from wedsync.errors import (
     WedsyncError,
 )
 
+RETRY_AFTER_S = 2
 _SOON = {"Retry-After": "1"}
 _POSTGREST = (
     (PoolTimeout, 504, "PGRST003", "Timed out acquiring connection from connection pool."),
@@ -28,6 +30,9 @@ def unserved(error: WedsyncError) -> Problem:
 
     `Retry-After` is only said where surely nothing was done. Hosts and ports, in `detail`, are for the log.
     """
+    if isinstance(error, BeingTakenBack):  # what can be said is what the client has to know
+        headers = {"Retry-After": str(RETRY_AFTER_S)}
+        return Problem(status=503, code=error.code, message=error.message, hint=error.hint, headers=headers)
     for kind, status, code, message in _POSTGREST:
         if isinstance(error, kind):
             return Problem(status=status, code=code, message=message, headers=_SOON)
