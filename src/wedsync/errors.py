@@ -391,6 +391,16 @@ class RowRecoveryUnknown(WedsyncError):
     """There is no recovery of rows with this id, or it cannot be undone any more."""
 
     code = "WS436"
+class WitnessRefused(WedsyncError):
+    """No witness can be taken here: the server or the role gives no exact place in the WAL."""
+
+    code = "WS460"
+
+
+class WitnessHeldUp(WedsyncError):
+    """No witness was taken now: transactions that write were open for too long."""
+
+    code = "WS461"
 
 
 class MigrationsRefused(WedsyncError):
