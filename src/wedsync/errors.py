@@ -391,6 +391,8 @@ class RowRecoveryUnknown(WedsyncError):
     """There is no recovery of rows with this id, or it cannot be undone any more."""
 
     code = "WS436"
+
+
 class WitnessRefused(WedsyncError):
     """No witness can be taken here: the server or the role gives no exact place in the WAL."""
 
