@@ -1,6 +1,9 @@
 """Moments, durations and sizes in words, the same in every place that shows them to a person."""
 
+import re
 from datetime import UTC, datetime
+
+_PATH = re.compile(r"(?<![\w:/.])/(?!api/)(?:[\w.@+-]+/)+([\w.@+-]*)")
 
 
 def moment_words(moment: datetime | None) -> str:
@@ -47,3 +50,8 @@ def size_words(size_bytes: float) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     raise AssertionError(size_bytes)
+
+
+def without_paths(text: str) -> str:
+    """`text` with the last part alone of each path of the machine: where a home is, is nobody's business."""
+    return _PATH.sub(lambda found: f"…/{found[1]}" if found[1] else "…", text)

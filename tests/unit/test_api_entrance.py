@@ -15,10 +15,10 @@ from starlette.types import Receive, Scope, Send
 from support.events import eventually
 from support.operations import FakeClock, administrators, bearer
 from wedsync.api.operations import Entrance, openapi, operations_api
-from wedsync.api.operations.answers import without_paths
 from wedsync.api.operations.operation import Answer, AnyOperation, Call, Nowhere, Operation
 from wedsync.errors import Busy, CannotConnect, NotThere, WedsyncError
 from wedsync.state import StateStore, open_state
+from wedsync.words import without_paths
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

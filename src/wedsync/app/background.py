@@ -15,11 +15,13 @@ from typing import Any, assert_never
 import msgspec
 
 from wedsync.app.backups import take_backups, verify_backups
+from wedsync.app.drills import drill_order, run_drill
 from wedsync.app.platform import Platform
 from wedsync.app.problems import as_problem
 from wedsync.app.recoveries import carry_out, plan_recovery, plan_undo
 from wedsync.app.running import service_lock
 from wedsync.backup import BackupKind
+from wedsync.drills import drill_json
 from wedsync.errors import WedsyncError
 from wedsync.process import is_alive, spawn_detached
 from wedsync.recovery import Phase
@@ -128,6 +130,12 @@ async def _do(platform: Platform, run: Run, tell: Callable[..., None]) -> object
 
             done = await carry_out(platform, plan, by=run.asked_by, report=report)
             return done.to_json()
+        case RunKind.DRILL:
+            order = drill_order(repo=wanted["repo"], label=wanted["label"], at=wanted["at"])
+            drill = await run_drill(
+                platform, order, by=run.asked_by, report=lambda phase, words: tell(step=str(phase), words=words)
+            )
+            return drill_json(drill)
         case _:
             assert_never(run.kind)
 

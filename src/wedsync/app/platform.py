@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # a command pays only for what it asks for: see __getattr__ o
     )
     from wedsync.cluster import Engine, Secrets, Server
     from wedsync.copies import Copies
+    from wedsync.drills import Driller, DrillRecords, DrillService
     from wedsync.maintenance import JobService, RoutineService, RunMigration
     from wedsync.migrations import Conditions, ShadowMaker
     from wedsync.recovery import Recoverer, Shelter
@@ -231,6 +232,42 @@ class Platform:
             clock=self.clock,
             every=self.config.backup.heartbeat_every,
             keep=self.config.backup.recovery_window,
+        )
+
+    @cached_property
+    def drill_records(self) -> "DrillRecords":
+        """What the state file knows of drills."""
+        from wedsync.drills import DrillRecords
+
+        return DrillRecords(self.state)
+
+    @cached_property
+    def driller(self) -> "Driller":
+        """Restores backups elsewhere, to prove them."""
+        from wedsync.drills import Driller
+
+        return Driller(
+            copies=self.copies,
+            surveyor=self.surveyor,
+            engine=self.engine,
+            home=self.home,
+            config=self.config,
+            state=self.state,
+            clock=self.clock,
+        )
+
+    def drill_service(self) -> "DrillService":
+        """The keeper's drills."""
+        from wedsync.app.drills import is_busy_day, next_backup_at
+        from wedsync.drills import DrillService
+
+        return DrillService(
+            driller=self.driller,
+            backups=self.backup_records,
+            config=self.config,
+            clock=self.clock,
+            busy_day=lambda: is_busy_day(self),
+            next_backup_at=lambda: next_backup_at(self),
         )
 
     def job_service(self, *, migrate: "RunMigration") -> "JobService":

@@ -3,6 +3,7 @@
 import sqlite3
 from datetime import timedelta
 
+from wedsync.app.drills import proof_facts
 from wedsync.app.platform import Platform
 from wedsync.app.running import running_pid
 from wedsync.backup import Survey
@@ -48,6 +49,7 @@ class StatusReader:
             survey=self._latest if survey_within is None else self.survey,
             state=self._state(),
             server_state=platform.server.state if platform.is_local else None,
+            proof=lambda: proof_facts(platform),
             processes={name: lambda name=name: running_pid(platform, name) for name in SERVICES},
         )
         return await collect(sources, clock=platform.clock, survey_within=survey_within)

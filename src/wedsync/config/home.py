@@ -67,6 +67,11 @@ class Home:
         return self.root / "copies"
 
     @property
+    def drills(self) -> Path:
+        """Evidence of drills, a directory each."""
+        return self.root / "drills"
+
+    @property
     def engine(self) -> Path:
         """Debian packages unpacked without root, when the system has none."""
         return self.root / "engine"

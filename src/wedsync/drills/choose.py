@@ -7,7 +7,13 @@ from random import Random
 
 from wedsync.backup import Backup, Survey, Window
 from wedsync.drills.order import DrillOrder, Pick
-from wedsync.errors import BackupUnknown, TargetUnreachable
+from wedsync.errors import (
+    BackupUnknown,
+    RepositoryUnreachable,
+    TargetUnreachable,
+    WedsyncError,
+    WrongKey,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +46,7 @@ def choose(order: DrillOrder, survey: Survey, rng: Random) -> Chosen:
     """
     backups = [item for item in survey.catalogue.backups if order.repo in {None, item.repo}]
     if not backups:
-        raise BackupUnknown(
-            "there is no backup to restore" + (f" in repo{order.repo}" if order.repo else ""),
-            detail="; ".join(f"repo{item.repo}: {item.message}" for item in survey.problems) or None,
-            hint="wedsync backup list",
-        )
+        raise _nothing_there(order, survey)
     if isinstance(order.moment, datetime):
         return _for_moment(order, order.moment, backups, survey, rng)
     backup = _backup(order, backups, rng)
@@ -136,3 +138,17 @@ def _for_moment(
                 else f"it leads to its own end, {backup.finished_at.isoformat()}, and no further",
             )
     return Chosen(repo=backup.repo, backup=backup, moment=moment)
+
+
+def _nothing_there(order: DrillOrder, survey: Survey) -> WedsyncError:
+    where = f" in repo{order.repo}" if order.repo else ""
+    problems = [item for item in survey.problems if order.repo in {None, item.repo}]
+    seen = "; ".join(f"repo{item.repo}: {item.message}" for item in problems) or None
+    if not problems or any(item.empty for item in problems):
+        return BackupUnknown(f"there is no backup to restore{where}", detail=seen, hint="wedsync backup list")
+    kind = WrongKey if any(item.wrong_key for item in problems) else RepositoryUnreachable
+    return kind(
+        f"there is no backup that could be read{where}",
+        detail=seen,
+        hint="wedsync status says what is wrong with each repository",
+    )

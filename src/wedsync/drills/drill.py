@@ -44,12 +44,17 @@ class Part(StrEnum):
     FIND = "find"
     RESTORE = "restore"
     REPLAY = "replay"
+    """To the place of a witness, where there is one on the way; else to the moment."""
+    ONWARD = "onward"
+    """From the place of the witness to the moment; it restarts the copy's server."""
     CHECKS = "checks"
     PROMOTE = "promote"
 
 
-BACK = (Part.FIND, Part.RESTORE, Part.REPLAY, Part.PROMOTE)
+BACK = (Part.FIND, Part.RESTORE, Part.REPLAY, Part.ONWARD, Part.PROMOTE)
 """What somebody who waits for the database waits for."""
+FORECAST = (Part.RESTORE, Part.REPLAY, Part.PROMOTE)
+"""What is forecast."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +103,11 @@ class Drill:
     known_commit_at: datetime | None = None
     """The last commit of ours (heartbeat) up to that moment, as the platform noted it then."""
     phases_s: Mapping[Part, float] = field(default_factory=dict[Part, float])
-    forecast_s: float | None = None
-    """Of the parts that the plan forecasts: files, replay, promotion."""
+    forecasts_s: Mapping[Part, float] = field(default_factory=dict[Part, float])
+    """What `FORECAST` was expected to take."""
+    replayed_segments: int = 0
+    """In the part `REPLAY`."""
+    replayed_bytes: int = 0
     rto_target_s: float
     rpo_target_s: float
     effort: str = ""
@@ -120,6 +128,18 @@ class Drill:
         if self.moment is None or self.last_commit_at is None:
             return None
         return max(0.0, (self.moment - self.last_commit_at).total_seconds())
+
+    @property
+    def forecast_s(self) -> float | None:
+        """Seconds that restore, replay and promotion were expected to take; `None`: nothing was planned."""
+        return sum(self.forecasts_s.values()) if self.forecasts_s else None
+
+    @property
+    def forecast_took_s(self) -> float | None:
+        """Seconds that they took; `None`: they did not come to their end."""
+        if Part.PROMOTE not in self.phases_s:
+            return None
+        return sum(self.phases_s.get(part, 0.0) for part in FORECAST)
 
     @property
     def rto_kept(self) -> bool | None:

@@ -28,6 +28,7 @@ from wedsync.monitoring.facts import (
     Jobs,
     Part,
     ProcessEvent,
+    ProofFacts,
     Records,
     Recovery,
     Repository,
@@ -62,6 +63,8 @@ class Sources:
         default_factory=dict[str, "Callable[[], int | None]"]
     )
     """Our processes by name, and how to find the pid of each."""
+    proof: Callable[[], ProofFacts] | None = None
+    """What drills have shown; `None`: there are none."""
 
 
 async def collect(
@@ -184,7 +187,8 @@ async def _survey(sources: Sources) -> SurveyFacts:
 async def _records(sources: Sources) -> Records:
     if sources.state is None:
         raise sqlite3.OperationalError("state.db cannot be opened")
-    return read_records(sources.state, sources.home)
+    records = read_records(sources.state, sources.home)
+    return records if sources.proof is None else replace(records, proof=sources.proof())
 
 
 def read_records(state: StateStore, home: Home) -> Records:

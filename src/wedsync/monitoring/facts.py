@@ -182,6 +182,43 @@ class ProcessEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """The newest drill that says something about one backup."""
+
+    repo: int
+    label: str
+    drill: str
+    at: datetime
+    passed: bool
+    failed: str = ""
+    """Names of the checks that failed."""
+    restored_to: datetime | None = None
+    rto_s: float | None = None
+    rpo_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofFacts:
+    """What drills have shown. Source: `drills` of the state file."""
+
+    expected: bool
+    """Whether drills are run by schedule."""
+    limit: timedelta
+    critical: timedelta
+    tried: tuple[Proven, ...] = ()
+    """One for each backup that was drilled, the newest first."""
+    too_late: tuple[tuple[int, str], ...] = ()
+    """Backups (repository, label) that will be gone before their turn."""
+    trouble: str = ""
+    """Why the last drill, if it was the last, said nothing."""
+
+    @property
+    def newest(self) -> Proven | None:
+        """The newest proof."""
+        return next((item for item in self.tried if item.passed), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
     """What the state file holds that a verdict needs."""
 
@@ -191,6 +228,8 @@ class Records:
     """The one that has not ended."""
     events: tuple[ProcessEvent, ...] = ()
     """The last ones, newest first."""
+    proof: ProofFacts | None = None
+    """`None` where there are no drills: no backups are taken from here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

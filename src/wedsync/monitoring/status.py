@@ -16,6 +16,7 @@ from wedsync.monitoring.backup_rules import (
 )
 from wedsync.monitoring.facts import Facts
 from wedsync.monitoring.issues import Issue, State
+from wedsync.monitoring.proof_rules import proof_issues
 from wedsync.monitoring.server_rules import (
     certificate_issues,
     database_issues,
@@ -36,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     archive_issues,
     damage_issues,
     repository_issues,
+    proof_issues,
     run_issues,
     disk_issues,
     process_issues,
@@ -83,6 +85,7 @@ class Verdict:
                 ],
                 "gaps": [asdict(gap) for gap in (survey.gaps if survey else ())],
                 "recovery": asdict(records.recovery) if records and records.recovery else None,
+                "proof": _proof(facts, self.judged_at),
                 "processes": dict(facts.processes) if facts.processes is not None else None,
                 "disks": [asdict(disk) for disk in facts.disks] if facts.disks is not None else None,
                 "certificate_expires_at": facts.certificate_expires_at,
@@ -110,6 +113,23 @@ def judge(facts: Facts, now: datetime) -> Verdict:
     )
 
 
+def _proof(facts: Facts, now: datetime) -> dict[str, Any] | None:
+    """The newest proven backup, and how many of those that are kept are proven."""
+    proof = facts.records.proof if facts.records else None
+    if proof is None:
+        return None
+    passed = {(item.repo, item.label) for item in proof.tried if item.passed}
+    kept = facts.survey.backups if facts.survey else ()
+    return {
+        "newest": asdict(proof.newest) if proof.newest else None,
+        "age_s": (now - proof.newest.at).total_seconds() if proof.newest else None,
+        "limit_s": proof.limit,
+        "proven_backups": sum(1 for item in kept if (item.repo, item.label) in passed),
+        "unproven_backups": sum(1 for item in kept if (item.repo, item.label) not in passed),
+        "will_expire_unproven": [{"repo": repo, "label": label} for repo, label in proof.too_late],
+    }
+
+
 def _of_issues(issues: tuple[Issue, ...], now: datetime) -> str:
     more = len(issues) - 1
     others = "" if not more else f" ({more} more {'issue' if more == 1 else 'issues'})"
@@ -130,8 +150,16 @@ def _all_well(facts: Facts, now: datetime) -> str:
         return f"All well: the state of the last backup, {age_words(newest.finished_at, now)}, can be restored."
     return (
         f"All well: every second from {short_moment_words(window.from_at, now)} until"
-        f" {age_words(window.to_at, now)} can be restored; last backup {age_words(newest.finished_at, now)}."
+        f" {age_words(window.to_at, now)} can be restored; last backup {age_words(newest.finished_at, now)}"
+        f"{_proven_words(facts, now)}."
     )
+
+
+def _proven_words(facts: Facts, now: datetime) -> str:
+    proof = facts.records.proof if facts.records else None
+    if proof is None or proof.newest is None:
+        return ""
+    return f", last proven by a restore {age_words(proof.newest.at, now)}"
 
 
 def _plain(value: object) -> Any:

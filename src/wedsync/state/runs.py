@@ -20,6 +20,7 @@ class RunKind(StrEnum):
     VERIFICATION = "verification"
     RECOVERY = "recovery"
     UNDO = "undo"
+    DRILL = "drill"
 
 
 class RunState(StrEnum):

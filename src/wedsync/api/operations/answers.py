@@ -1,6 +1,5 @@
 """Answers in JSON, and which status an error of ours has over HTTP."""
 
-import re
 from collections.abc import Mapping
 
 import msgspec
@@ -29,6 +28,7 @@ from wedsync.errors import (
     TooManyCalls,
     WedsyncError,
 )
+from wedsync.words import without_paths
 
 _STATUS: tuple[tuple[type[WedsyncError], int], ...] = (
     (NotSignedIn, 401),
@@ -54,7 +54,6 @@ _STATUS: tuple[tuple[type[WedsyncError], int], ...] = (
 """The first that fits; 400 for the rest: something about the request, the files or the database is wrong."""
 _WORTH_COMING_AGAIN = (MigrationBlocked, Busy, CannotConnect)
 _RETRY_AFTER_S = 5
-_PATH = re.compile(r"(?<![\w:/.])/(?!api/)(?:[\w.@+-]+/)+([\w.@+-]*)")
 
 
 def status_of(error: WedsyncError) -> int:
@@ -70,11 +69,6 @@ def problem_of(error: WedsyncError) -> Problem:
         detail=without_paths(error.detail) if error.detail is not None else None,
         hint=without_paths(error.hint) if error.hint is not None else None,
     )
-
-
-def without_paths(text: str) -> str:
-    """`text` with the last part alone of each path of the machine: where a home is, is nobody's business."""
-    return _PATH.sub(lambda found: f"…/{found[1]}" if found[1] else "…", text)
 
 
 def headers_of(error: WedsyncError) -> dict[str, str]:

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from wedsync.api.operations.answers import without_paths
 from wedsync.api.operations.operation import Answer, AnyOperation, Call, Nowhere, Operation
 from wedsync.clock import Clock
 from wedsync.monitoring import Connections, DatabaseHealth, DatabaseMetrics, Performance, Ping, State
+from wedsync.words import without_paths
 
 
 class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):

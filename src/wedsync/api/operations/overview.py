@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from wedsync.api.operations.answers import without_paths
 from wedsync.api.operations.operation import Answer, AnyOperation, Call, Nowhere, Operation
 from wedsync.state import Action
+from wedsync.words import without_paths
 
 
 class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):

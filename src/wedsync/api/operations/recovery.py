@@ -6,13 +6,13 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from wedsync.api.operations.answers import without_paths
 from wedsync.api.operations.operation import Answer, AnyOperation, Call, Nowhere, Operation
 from wedsync.api.operations.runs import Page, RunAnswer, RunPlace, begun, run_answer, run_answers
 from wedsync.backup import RecoveryWindows
 from wedsync.errors import NotConfirmed
 from wedsync.recovery import JournalEntry, RecoveryPlan, ShownPlan, show_plan
 from wedsync.state import Run
+from wedsync.words import without_paths
 
 Moment = Annotated[
     str,

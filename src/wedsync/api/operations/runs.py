@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from wedsync.api.operations.answers import without_paths
 from wedsync.api.operations.operation import Answer, Problem
 from wedsync.state import Run, RunKind, RunState
+from wedsync.words import without_paths
 
 
 class RunPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

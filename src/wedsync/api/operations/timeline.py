@@ -6,9 +6,9 @@ from typing import Annotated, Protocol
 
 import msgspec
 
-from wedsync.api.operations.answers import without_paths
 from wedsync.api.operations.operation import Answer, AnyOperation, Call, Operation
 from wedsync.recovery import Timeline
+from wedsync.words import without_paths
 
 Zoned = Annotated[datetime, msgspec.Meta(tz=True)]
 

@@ -1,0 +1,139 @@
+"""What operators do with drills: the command line and the operations API call the same."""
+
+from datetime import datetime
+
+from psycopg import Error as DatabaseError
+
+from wedsync.app.backups import record, require_repo
+from wedsync.app.platform import Platform
+from wedsync.backup import read_live_cluster
+from wedsync.drills import (
+    Drill,
+    DrillOrder,
+    DrillPolicy,
+    Pick,
+    Reason,
+    asked_effort,
+    next_drill,
+    read_evidence,
+)
+from wedsync.errors import NotThere, WedsyncError
+from wedsync.monitoring import ProofFacts, Proven
+from wedsync.recovery import Report, parse_moment
+
+_REMEMBERED = 2000
+
+
+def drill_order(*, repo: int | None, label: str | None, at: str | None) -> DrillOrder:
+    """What was asked for in words: a label, `newest` or `random`; a moment, `latest` or `random`."""
+    wanted = label or Pick.NEWEST
+    return DrillOrder(repo=repo, backup=Pick(wanted) if wanted in set(Pick) else wanted, moment=_moment(at))
+
+
+def _moment(text: str | None) -> datetime | Pick:
+    match text:
+        case None | "random":
+            return Pick.RANDOM
+        case "latest" | "newest":
+            return Pick.NEWEST
+        case _:
+            return parse_moment(text)
+
+
+async def run_drill(
+    platform: Platform, order: DrillOrder, *, by: str, report: Report, keep: bool = False
+) -> Drill:
+    """Run one drill now; gives one that passed or failed, and raises what kept it from saying either."""
+    _require(platform, changes=True)
+    require_repo(platform, order.repo)
+    said = {"repo": order.repo, "backup": str(order.backup), "moment": str(order.moment)}
+    record(platform, by, "drill run", said)
+    effort = asked_effort(platform.config.drills)
+    return await platform.driller.run(
+        order, reason=Reason.OPERATOR, by=by, effort=effort, report=report, keep=keep
+    )
+
+
+def list_drills(platform: Platform, *, limit: int) -> tuple[Drill, ...]:
+    """The last drills, newest first."""
+    return platform.drill_records.newest(limit=limit)
+
+
+def find_drill(platform: Platform, drill: str) -> Drill:
+    """One drill. Raises `NotThere`."""
+    found = platform.drill_records.find(drill)
+    if found is None:
+        raise NotThere(f"there is no drill {drill[:40]!r}", hint="wedsync drill list")
+    return found
+
+
+def drill_evidence(platform: Platform, drill: str) -> tuple[bytes, bytes, bool]:
+    """Evidence and page of a drill, and whether both are as they were written. Raises `NotThere`."""
+    find_drill(platform, drill)
+    sha256 = platform.drill_records.evidence_sha256(drill)
+    return read_evidence(platform.home.drills, drill, sha256=sha256)
+
+
+def proof_facts(platform: Platform) -> ProofFacts | None:
+    """What drills have shown; `None` where there are none."""
+    if not platform.is_local:
+        return None
+    settings = platform.config.drills
+    expected = settings.enabled and platform.config.backup.enabled
+    records = platform.drill_records
+    last = records.last_ended()
+    rotation = next_drill(
+        platform.backup_records.backups(),
+        records.newest(limit=_REMEMBERED),
+        platform.clock.now(),
+        DrillPolicy.of(platform.config),
+    )
+    trouble = last.trouble if last is not None else None
+    return ProofFacts(
+        expected=expected,
+        limit=settings.proof_limit,
+        critical=settings.proof_critical,
+        tried=tuple(_proven(drill) for drill in records.of_backups()),
+        too_late=tuple((item.repo, item.label) for item in rotation.too_late) if expected else (),
+        trouble=trouble.message if trouble is not None else "",
+    )
+
+
+def _proven(drill: Drill) -> Proven:
+    assert drill.source is not None  # noqa: S101 - only those with a backup are asked for
+    return Proven(
+        repo=drill.source.repo,
+        label=drill.source.label,
+        drill=drill.id,
+        at=drill.finished_at or drill.began_at,
+        passed=drill.outcome.value == "passed",
+        failed=", ".join(check.name for check in drill.failed_checks),
+        restored_to=drill.restored_to,
+        rto_s=drill.rto_s,
+        rpo_s=drill.rpo_s,
+    )
+
+
+async def is_busy_day(platform: Platform) -> bool:
+    """Whether a wedding is near; where that cannot be seen, it may be."""
+    if platform.calendar is None:
+        return False
+    try:
+        return bool(await platform.calendar.reasons())
+    except (WedsyncError, DatabaseError):
+        return True
+
+
+async def next_backup_at(platform: Platform) -> datetime | None:
+    """When the next backup falls due, where that is known."""
+    try:
+        live = await read_live_cluster(platform.monitor_target)
+    except (WedsyncError, DatabaseError):
+        return None
+    due = platform.backup_service().next_due(live) if live is not None else None
+    return due.at if due is not None else None
+
+
+def _require(platform: Platform, *, changes: bool) -> None:
+    platform.require_local("drill")
+    platform.require_backups("drill", changes=changes)

@@ -1,0 +1,289 @@
+"""One drill from the plan to the last check: make the copy, look, let it take writes, look again."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from time import monotonic
+
+from wedsync.cluster import Engine
+from wedsync.config import Config
+from wedsync.copies import Copies, Copy, CopyOrder, CopyPlan, Effort, Purpose
+from wedsync.drills.check import Check, CheckResult, DrillContext
+from wedsync.drills.checks import offline_checks, standard_checks, witness_checks, writing_checks
+from wedsync.drills.choose import Chosen
+from wedsync.drills.drill import FORECAST, Drill, Part, Source
+from wedsync.drills.known import known_commit
+from wedsync.drills.order import DrillOrder
+from wedsync.drills.witness import Witness, nearest_witness
+from wedsync.errors import (
+    CopyFailed,
+    RecoveryFailed,
+    RestoreFailed,
+    SegmentUnreadable,
+    TargetUnreachable,
+    WedsyncError,
+    WrongKey,
+)
+from wedsync.recovery import Phase, Report
+from wedsync.state import StateStore
+from wedsync.words import without_paths
+
+_PROVES_NOTHING_GOOD = (RestoreFailed, SegmentUnreadable, CopyFailed, RecoveryFailed, WrongKey)
+"""Errors that say of the backup that it cannot be restored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckList:
+    """What is checked, by the state that the copy is in."""
+
+    at_witness: Sequence[Check]
+    paused: Sequence[Check]
+    writing: Sequence[Check]
+    offline: Sequence[Check]
+
+    @classmethod
+    def standard(cls) -> "CheckList":
+        """All there are."""
+        return cls(
+            at_witness=witness_checks(),
+            paused=standard_checks(),
+            writing=writing_checks(),
+            offline=offline_checks(),
+        )
+
+
+class Course:
+    """A drill under way; `drill` is what is known of it so far."""
+
+    def __init__(
+        self,
+        drill: Drill,
+        order: DrillOrder,
+        *,
+        copies: Copies,
+        engine: Engine,
+        config: Config,
+        state: StateStore,
+        checks: CheckList,
+        effort: Effort,
+        purpose: Purpose,
+        keep: Callable[[Drill], None],
+        report: Report,
+    ) -> None:
+        """`keep` writes down how it stands."""
+        self.drill = drill
+        self.copy: Copy | None = None
+        self.purpose = purpose
+        self._effort = effort
+        self._order = order
+        self._copies = copies
+        self._engine = engine
+        self._config = config
+        self._state = state
+        self._checks = checks
+        self._keep = keep
+        self._report = report
+
+    async def plan(self, chosen: Chosen) -> CopyPlan | None:
+        """The plan for what was chosen; `None`: there is no way to it, which is a failed check of the backup."""
+        label = chosen.backup.label if chosen.backup is not None else None
+        with_moment = replace(self.drill, moment=None if chosen.own_end else chosen.moment)
+        self._stands(with_moment)
+        if chosen.backup is not None:
+            self._stands(replace(self.drill, source=_source_before_plan(chosen)))
+        try:
+            plan = await self._copies.plan(CopyOrder(target=chosen.moment, repo=chosen.repo, label=label))
+        except (TargetUnreachable, SegmentUnreadable, WrongKey) as error:
+            if chosen.backup is None or isinstance(self._order.moment, datetime):
+                raise
+            self._failed("way to the moment", error, took_s=0.0)
+            return None
+        self._stands(replace(self.drill, source=_source(plan)))
+        return plan
+
+    async def run(self, plan: CopyPlan) -> None:
+        """Restore and check. What the checks find is in `drill`; raises only what kept them from being made."""
+        witness = self._witness(plan)
+        first = await self._plan_of_witness(plan, witness) if witness is not None else plan
+        if first is plan:
+            witness = None
+        self._forecast(first)
+        began = monotonic()
+        try:
+            self.copy = await self._copies.make(
+                first,
+                directory=self._copies.new_directory(self.purpose),
+                effort=self._effort,
+                report=self._report,
+                purpose=self.purpose,
+                by=self.drill.asked_by,
+            )
+        except _PROVES_NOTHING_GOOD as error:
+            self._failed("restore", error, took_s=monotonic() - began)
+            return
+        for part, phase in ((Part.RESTORE, Phase.RESTORE), (Part.REPLAY, Phase.REPLAY)):
+            self.took(part, self.copy.phases_s.get(phase, 0.0))
+        if not await self._move_on(self.copy, plan, witness):
+            return
+        await self._note_place(self.copy, plan)
+        await self._check(self._checks.paused)
+        await self._promote(self.copy)
+
+    async def _move_on(self, copy: Copy, plan: CopyPlan, witness: Witness | None) -> bool:
+        """Check at the witness's place, then go on to the moment; whether it got there."""
+        await self._check(self._checks.at_witness, witness=witness)
+        if witness is None or plan.target_at is None:
+            return True
+        began = monotonic()
+        try:
+            await copy.forward(plan.target_at, self._report)
+        except (*_PROVES_NOTHING_GOOD, TargetUnreachable) as error:
+            self._failed("replay to the moment", error, took_s=monotonic() - began)
+            return False
+        finally:
+            self.took(Part.ONWARD, monotonic() - began)
+        return True
+
+    async def _promote(self, copy: Copy) -> None:
+        self._report(Phase.PROMOTE, "letting the copy take writes")
+        began = monotonic()
+        try:
+            await copy.promote()
+        except WedsyncError as error:
+            self._failed("read-write", error, took_s=monotonic() - began)
+            return
+        self.took(Part.PROMOTE, monotonic() - began)
+        await self._check(self._checks.writing)
+        if self._checks.offline:
+            await copy.stop()
+            await self._check(self._checks.offline)
+
+    def _witness(self, plan: CopyPlan) -> Witness | None:
+        if not self._checks.at_witness or plan.target_at is None or plan.base.lsn_stop is None:
+            return None
+        return nearest_witness(self._state, plan.base.system_id, plan.timeline, plan.base.lsn_stop, plan.target_at)
+
+    async def _plan_of_witness(self, plan: CopyPlan, witness: Witness) -> CopyPlan:
+        """The plan to the place of a witness; where it cannot be reached, the one to the moment."""
+        order = CopyOrder(target=witness.lsn, repo=plan.repo, label=plan.base.label, timeline=witness.timeline)
+        try:
+            first = await self._copies.plan(order)
+        except WedsyncError as error:
+            self._report(Phase.RESTORE, f"the witness of {witness.at.isoformat()} is not reached: {error.message}")
+            return plan
+        return replace(first, restore_target=replace(first.restore_target, exclusive=True))
+
+    async def _check(self, checks: Sequence[Check], *, witness: Witness | None = None) -> None:
+        copy = self.copy
+        source = self.drill.source
+        assert copy is not None  # noqa: S101 - checks come after the copy
+        assert source is not None  # noqa: S101 - and that after the plan
+        context = DrillContext(
+            copy=copy,
+            data_directory=copy.home.pgdata,
+            order=self._order,
+            repo=source.repo,
+            label=source.label,
+            moment=self.drill.moment,
+            state=self._state,
+            engine=self._engine,
+            database=self._config.database.name,
+            heartbeat_every=self._config.backup.heartbeat_every,
+            witness=witness,
+        )
+        for check in checks:
+            name = check_name(check)
+            self._report(Phase.CONFIRM, f"checking: {name}")
+            began = monotonic()
+            try:
+                found = await check(context)
+                found = replace(found, detail=self._shown(found.detail))
+            except Exception as error:
+                said = error.in_one_line() if isinstance(error, WedsyncError) else repr(error)
+                found = CheckResult(
+                    name=name,
+                    ok=False,
+                    detail=self._shown(f"the check could not be made: {' '.join(said.split())}"),
+                    took_s=monotonic() - began,
+                )
+            self.took(Part.CHECKS, monotonic() - began)
+            self._stands(replace(self.drill, checks=(*self.drill.checks, found)))
+
+    async def _note_place(self, copy: Copy, plan: CopyPlan) -> None:
+        position = await copy.position()
+        moment = self.drill.moment
+        self._stands(
+            replace(
+                self.drill,
+                restored_to=moment if moment is not None and not plan.clamped else position.at or plan.target_at,
+                last_commit_at=position.at,
+                known_commit_at=known_commit(self._state, plan.timeline, moment) if moment is not None else None,
+            )
+        )
+
+    def _forecast(self, plan: CopyPlan) -> None:
+        phases_s = plan.forecast.phases_s
+        self._stands(
+            replace(
+                self.drill,
+                forecasts_s={part: phases_s.get(Phase(part), 0.0) for part in FORECAST},
+                replayed_segments=plan.wal_segments,
+                replayed_bytes=plan.wal_bytes,
+            )
+        )
+
+    def _failed(self, name: str, error: WedsyncError, *, took_s: float) -> None:
+        result = CheckResult(name=name, ok=False, detail=self._shown(error.in_one_line()), took_s=took_s)
+        self._stands(replace(self.drill, checks=(*self.drill.checks, result)))
+
+    def took(self, part: Part, seconds: float) -> None:
+        """Add seconds to a part."""
+        phases_s = {**self.drill.phases_s, part: self.drill.phases_s.get(part, 0.0) + seconds}
+        self._stands(replace(self.drill, phases_s=phases_s))
+
+    def _stands(self, drill: Drill) -> None:
+        self.drill = drill
+        self._keep(drill)
+
+    def _shown(self, text: str) -> str:
+        if self.copy is not None:
+            text = text.replace(f"{self.copy.home.pgdata}/", "").replace(str(self.copy.directory), "the copy")
+        return without_paths(text)
+
+
+def check_name(check: Check) -> str:
+    """What a check is called before it answers: its function's name in words."""
+    name = getattr(check, "__name__", type(check).__name__)
+    return name.strip("_").replace("_", " ")
+
+
+def _source(plan: CopyPlan) -> Source:
+    return Source(
+        repo=plan.repo,
+        label=plan.base.label,
+        kind=plan.base.kind,
+        finished_at=plan.base.finished_at,
+        database_bytes=plan.base.database_bytes,
+        timeline=plan.timeline,
+        wal_first=plan.wal_first,
+        wal_last=plan.wal_last,
+        wal_segments=plan.wal_segments,
+        wal_bytes=plan.wal_bytes,
+    )
+
+
+def _source_before_plan(chosen: Chosen) -> Source:
+    backup = chosen.backup
+    assert backup is not None  # noqa: S101 - the caller asked
+    return Source(
+        repo=backup.repo,
+        label=backup.label,
+        kind=backup.kind,
+        finished_at=backup.finished_at,
+        database_bytes=backup.database_bytes,
+        timeline=backup.timeline,
+        wal_first=backup.wal_start,
+        wal_last=backup.wal_stop,
+        wal_segments=0,
+        wal_bytes=0,
+    )

@@ -1,0 +1,322 @@
+"""Run a drill: alone, beside neither backup nor recovery, on record from the first moment; nothing is left."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from random import Random, SystemRandom
+from time import monotonic
+from typing import Any, ClassVar
+
+from wedsync.backup import Surveyor
+from wedsync.clock import Clock
+from wedsync.cluster import Engine
+from wedsync.config import Config, DrillsConfig, Home
+from wedsync.copies import Copies, Copy, Effort, Purpose
+from wedsync.drills.choose import choose
+from wedsync.drills.course import CheckList, Course
+from wedsync.drills.drill import Drill, Outcome, Part, Reason, Trouble
+from wedsync.drills.evidence import remove_evidence, write_evidence
+from wedsync.drills.order import DrillOrder
+from wedsync.drills.records import DrillRecords
+from wedsync.errors import Busy, DrillMadeWay, WedsyncError
+from wedsync.events import Event, observe
+from wedsync.process import FileLock, LockHolder
+from wedsync.recovery import Phase, Report, record_phases, silently
+from wedsync.state import StateStore
+from wedsync.words import without_paths
+
+_LOOK_EVERY_S = 0.5
+_COMES_FIRST = ("backup", "recovery")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillStarted(Event):
+    """A drill began."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillPassed(Event):
+    """A backup was restored and nothing wrong was found."""
+
+    id: str
+    repo: int
+    label: str
+    rto_s: float
+    checks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillFailed(Event):
+    """A backup could not be restored, or a check found something."""
+
+    level: ClassVar[str] = "error"
+
+    id: str
+    repo: int
+    label: str
+    checks: str
+    """Names of those that failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillBrokenOff(Event):
+    """A drill says nothing: it could not be run, made way, or was stopped."""
+
+    level: ClassVar[str] = "warning"
+
+    id: str
+    outcome: str
+    message: str
+
+
+class Driller:
+    """Runs the drills of one home."""
+
+    def __init__(
+        self,
+        *,
+        copies: Copies,
+        surveyor: Surveyor,
+        engine: Engine,
+        home: Home,
+        config: Config,
+        state: StateStore,
+        clock: Clock,
+        rng: Random | None = None,
+        checks: CheckList | None = None,
+    ) -> None:
+        """`rng` decides what an order leaves to chance."""
+        self._copies = copies
+        self._surveyor = surveyor
+        self._engine = engine
+        self._home = home
+        self._config = config
+        self._state = state
+        self._clock = clock
+        self._rng = rng or SystemRandom()
+        self._checks = checks or CheckList.standard()
+        self.records = DrillRecords(state)
+
+    def under_way(self) -> LockHolder | None:
+        """Who runs a drill now."""
+        return self._lock().holder()
+
+    async def run(
+        self,
+        order: DrillOrder,
+        *,
+        reason: Reason,
+        by: str,
+        effort: Effort,
+        report: Report = silently,
+        keep: bool = False,
+    ) -> Drill:
+        """Restore, check, record, remove; gives a drill that passed or failed.
+
+        Raises what kept it from saying anything: `Busy` beside another drill, a backup or a recovery; with the
+        drill on record, `DrillMadeWay` when one of those began, and what says that room, repository or moment is
+        missing. `keep` leaves the copy as a preview.
+        """
+        with self._lock():
+            await self.clear_away()
+            self._require_quiet()
+            began = monotonic()
+            drill = Drill(
+                id=self.records.new_id(self._clock.now()),
+                reason=reason,
+                asked_by=by,
+                began_at=self._clock.now(),
+                rto_target_s=self._config.drills.rto_target.total_seconds(),
+                rpo_target_s=self._config.drills.rpo_target.total_seconds(),
+                effort=effort_words(effort),
+            )
+            course = Course(
+                drill,
+                order,
+                copies=self._copies,
+                engine=self._engine,
+                config=self._config,
+                state=self._state,
+                checks=self._checks,
+                effort=effort,
+                purpose=Purpose.PREVIEW if keep else Purpose.DRILL,
+                keep=self.records.save,
+                report=report,
+            )
+            self.records.save(drill)
+            observe(DrillStarted(id=drill.id, reason=reason))
+            try:
+                await self._unless_called_away(lambda: self._carry_out(course, order, began))
+            except asyncio.CancelledError:
+                self._broken_off(course.drill, Outcome.INTERRUPTED, WedsyncError("it was stopped"))
+                raise
+            except DrillMadeWay as error:
+                self._broken_off(course.drill, Outcome.YIELDED, error)
+                raise
+            except WedsyncError as error:
+                self._broken_off(course.drill, Outcome.REFUSED, error)
+                raise
+            except BaseException as error:
+                self._broken_off(course.drill, Outcome.REFUSED, WedsyncError(repr(error)))
+                raise
+            return self._ended(course.drill)
+
+    async def clear_away(self) -> None:
+        """What killed drills left: their copies are removed, their records say so. For the holder of the lock."""
+        await self._copies.tidy()
+        for drill, pid in self.records.running():
+            said = WedsyncError(f"its process ({pid}) ended in the middle", hint="what it left was removed")
+            self._broken_off(drill, Outcome.INTERRUPTED, said)
+        for old in self.records.older_evidence(self._clock.now() - self._config.drills.keep_evidence):
+            remove_evidence(self._home.drills, old)
+            self.records.forget_evidence(old)
+
+    async def _carry_out(self, course: Course, order: DrillOrder, began: float) -> None:
+        try:
+            chosen = choose(order, await self._surveyor.survey(), self._rng)
+            plan = await course.plan(chosen)
+            course.took(Part.FIND, monotonic() - began)
+            if plan is not None:
+                await course.run(plan)
+        finally:
+            copy = course.copy
+            if copy is not None and course.purpose is Purpose.DRILL:
+                await _to_the_end(copy)
+            elif copy is not None:
+                copy.let_go()
+
+    async def _unless_called_away(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do the work; break it off (and clear away) as soon as a backup or a recovery begins."""
+        working = asyncio.create_task(work(), name="drill")
+        watching = asyncio.create_task(self._wait_for_others(), name="watch for a backup")
+        try:
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (working, watching):
+                task.cancel()
+            await asyncio.wait({working, watching})
+        if not working.cancelled():
+            working.result()
+        elif watching.done() and not watching.cancelled():
+            holder = watching.result()
+            raise DrillMadeWay(
+                f"the drill made way for: {holder.purpose}",
+                detail=f"process {holder.pid}, since {holder.since}",
+                hint="the keeper tries again by itself; by hand: wedsync drill run",
+            )
+
+    async def _wait_for_others(self) -> LockHolder:
+        while True:
+            holder = self._others()
+            if holder is not None:
+                return holder
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _others(self) -> LockHolder | None:
+        """Who takes a backup or recovers now."""
+        for name in _COMES_FIRST:
+            holder = FileLock(self._home.run / f"{name}.lock", purpose="look for others").holder()
+            if holder is not None:
+                return holder
+        return None
+
+    def _require_quiet(self) -> None:
+        holder = self._others()
+        if holder is not None:
+            raise Busy(
+                "no drill is run beside a backup or a recovery",
+                detail=f"{holder.purpose}, process {holder.pid}, since {holder.since}",
+                hint="wait for its end",
+            )
+
+    def _ended(self, drill: Drill) -> Drill:
+        passed = bool(drill.checks) and not drill.failed_checks and Part.PROMOTE in drill.phases_s
+        ended = replace(
+            drill,
+            outcome=Outcome.PASSED if passed else Outcome.FAILED,
+            finished_at=self._clock.now(),
+        )
+        self.records.save(ended, evidence_sha256=write_evidence(self._home.drills, ended))
+        self._learn(ended)
+        source = ended.source
+        assert source is not None  # noqa: S101 - a drill that says something has restored something
+        if passed:
+            observe(
+                DrillPassed(
+                    id=ended.id,
+                    repo=source.repo,
+                    label=source.label,
+                    rto_s=round(ended.rto_s or 0.0, 3),
+                    checks=len(ended.checks),
+                )
+            )
+        else:
+            names = ", ".join(check.name for check in ended.failed_checks)
+            observe(DrillFailed(id=ended.id, repo=source.repo, label=source.label, checks=names))
+        return ended
+
+    def _learn(self, drill: Drill) -> None:
+        """Remember how long each phase took: forecasts are made from it."""
+        if drill.source is None or Part.PROMOTE not in drill.phases_s:
+            return
+        record_phases(
+            self._state,
+            {Phase(part): drill.phases_s[part] for part in (Part.RESTORE, Part.REPLAY, Part.PROMOTE)},
+            at=drill.finished_at or drill.began_at,
+            database_bytes=drill.source.database_bytes,
+            wal_bytes=drill.replayed_bytes,
+            wal_segments=drill.replayed_segments,
+        )
+
+    def _broken_off(self, drill: Drill, outcome: Outcome, error: WedsyncError) -> None:
+        trouble = Trouble(
+            code=error.code,
+            message=without_paths(error.message),
+            detail=without_paths(error.detail) if error.detail else None,
+            hint=without_paths(error.hint) if error.hint else None,
+        )
+        ended = replace(drill, outcome=outcome, finished_at=self._clock.now(), trouble=trouble)
+        self.records.save(ended)
+        observe(DrillBrokenOff(id=drill.id, outcome=outcome, message=trouble.message))
+
+    def _lock(self) -> FileLock:
+        return FileLock(self._home.run / "drill.lock", purpose="drill")
+
+
+async def _to_the_end(copy: Copy) -> None:
+    """Remove the copy, whoever cancels meanwhile."""
+    removing = asyncio.ensure_future(copy.remove())
+    cancelled = False
+    while not removing.done():
+        try:
+            await asyncio.shield(removing)
+        except asyncio.CancelledError:
+            cancelled = True
+    removing.result()
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+def scheduled_effort(config: DrillsConfig, *, busy_day: bool) -> Effort:
+    """What a drill by schedule may take: what nobody else wants; on a wedding day with one process."""
+    return Effort(
+        nice=19,
+        idle_disk=True,
+        processes=1 if busy_day else config.processes,
+        least_free_bytes=config.keep_free,
+    )
+
+
+def asked_effort(config: DrillsConfig) -> Effort:
+    """What a drill may take that an operator waits for."""
+    return Effort(nice=10, idle_disk=False, processes=config.processes, least_free_bytes=config.keep_free)
+
+
+def effort_words(effort: Effort) -> str:
+    """The bounds in words."""
+    disk = "the disk only when nobody wants it" if effort.idle_disk else "the disk like others"
+    many = "1 process" if effort.processes == 1 else f"{effort.processes} processes"
+    return f"{many}, nice {effort.nice}, {disk}"
