@@ -391,6 +391,8 @@ class RowRecoveryUnknown(WedsyncError):
     """There is no recovery of rows with this id, or it cannot be undone any more."""
 
     code = "WS436"
+
+
 class DrillMadeWay(WedsyncError):
     """A drill was broken off and cleared away, because a backup or a recovery began."""
 

@@ -7,6 +7,15 @@ from wedsync.on_demand import names_on_demand
 if TYPE_CHECKING:
     from wedsync.app.background import do_run
     from wedsync.app.backups import expire_backups, hold_backup, list_backups, take_backups, verify_backups
+    from wedsync.app.drills import (
+        drill_evidence,
+        drill_order,
+        evidence_state,
+        find_drill,
+        list_drills,
+        run_drill,
+        stops_on_sigterm,
+    )
     from wedsync.app.keys import Keys, new_sign_in_link, read_keys
     from wedsync.app.opening import check_flags, close_home, require_free_ports, setup_lock, write_first_config
     from wedsync.app.platform import Platform, this_environment
@@ -39,6 +48,15 @@ else:
                 "list_backups",
                 "take_backups",
                 "verify_backups",
+            ),
+            "drills": (
+                "drill_evidence",
+                "drill_order",
+                "evidence_state",
+                "find_drill",
+                "list_drills",
+                "run_drill",
+                "stops_on_sigterm",
             ),
             "keys": (
                 "Keys",
@@ -104,11 +122,16 @@ __all__ = [
     "close_home",
     "compare_kit",
     "do_run",
+    "drill_evidence",
+    "drill_order",
+    "evidence_state",
     "expire_backups",
+    "find_drill",
     "gather_kit",
     "hold_backup",
     "last_words",
     "list_backups",
+    "list_drills",
     "new_sign_in_link",
     "plan_recovery",
     "plan_undo",
@@ -117,6 +140,7 @@ __all__ = [
     "read_timeline",
     "recovery_window",
     "require_free_ports",
+    "run_drill",
     "run_gateway",
     "run_keeper",
     "run_supervisor",
@@ -125,6 +149,7 @@ __all__ = [
     "setup_lock",
     "spawn_service",
     "stop_everything",
+    "stops_on_sigterm",
     "take_backups",
     "this_environment",
     "unpack_kit",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 
 from wedsync.app.platform import Platform
+from wedsync.app.proofs import shown_proofs
 from wedsync.backup import (
     Backup,
     BackupKind,
@@ -24,7 +25,7 @@ from wedsync.state import record_action
 async def list_backups(platform: Platform) -> BackupList:
     """Ask the repositories for their backups."""
     platform.require_backups("backup")
-    return show_catalogue(await platform.backup_runs.refresh())
+    return show_catalogue(await platform.backup_runs.refresh(), shown_proofs(platform))
 
 
 async def take_backups(

@@ -18,6 +18,7 @@ from wedsync.api.operations import (
 from wedsync.app.background import Background
 from wedsync.app.backups import expire_backups, hold_backup, require_repo
 from wedsync.app.platform import Platform
+from wedsync.app.proofs import shown_proofs
 from wedsync.app.recoveries import plan_recovery, plan_undo, recovery_window
 from wedsync.app.view import StatusReader
 from wedsync.backup import (
@@ -54,7 +55,7 @@ class HomeBackups:
         """What the repositories hold, and what is taken next."""
         self._platform.require_backups("backup")
         survey = await self._survey()
-        shown = show_catalogue(survey.catalogue)
+        shown = show_catalogue(survey.catalogue, shown_proofs(self._platform))
         running = self._platform.backup_runs.under_way()
         return BackupsAnswer(
             backups=[item for item in shown.backups if wanted.takes(item)],

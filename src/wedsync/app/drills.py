@@ -1,5 +1,9 @@
 """What operators do with drills: the command line and the operations API call the same."""
 
+import asyncio
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import datetime
 
 from psycopg import Error as DatabaseError
@@ -10,18 +14,13 @@ from wedsync.backup import read_live_cluster
 from wedsync.drills import (
     Drill,
     DrillOrder,
-    DrillPolicy,
     Pick,
     Reason,
     asked_effort,
-    next_drill,
     read_evidence,
 )
 from wedsync.errors import NotThere, WedsyncError
-from wedsync.monitoring import ProofFacts, Proven
 from wedsync.recovery import Report, parse_moment
-
-_REMEMBERED = 2000
 
 
 def drill_order(*, repo: int | None, label: str | None, at: str | None) -> DrillOrder:
@@ -74,46 +73,6 @@ def drill_evidence(platform: Platform, drill: str) -> tuple[bytes, bytes, bool]:
     return read_evidence(platform.home.drills, drill, sha256=sha256)
 
 
-def proof_facts(platform: Platform) -> ProofFacts | None:
-    """What drills have shown; `None` where there are none."""
-    if not platform.is_local:
-        return None
-    settings = platform.config.drills
-    expected = settings.enabled and platform.config.backup.enabled
-    records = platform.drill_records
-    last = records.last_ended()
-    rotation = next_drill(
-        platform.backup_records.backups(),
-        records.newest(limit=_REMEMBERED),
-        platform.clock.now(),
-        DrillPolicy.of(platform.config),
-    )
-    trouble = last.trouble if last is not None else None
-    return ProofFacts(
-        expected=expected,
-        limit=settings.proof_limit,
-        critical=settings.proof_critical,
-        tried=tuple(_proven(drill) for drill in records.of_backups()),
-        too_late=tuple((item.repo, item.label) for item in rotation.too_late) if expected else (),
-        trouble=trouble.message if trouble is not None else "",
-    )
-
-
-def _proven(drill: Drill) -> Proven:
-    assert drill.source is not None  # noqa: S101 - only those with a backup are asked for
-    return Proven(
-        repo=drill.source.repo,
-        label=drill.source.label,
-        drill=drill.id,
-        at=drill.finished_at or drill.began_at,
-        passed=drill.outcome.value == "passed",
-        failed=", ".join(check.name for check in drill.failed_checks),
-        restored_to=drill.restored_to,
-        rto_s=drill.rto_s,
-        rpo_s=drill.rpo_s,
-    )
-
-
 async def is_busy_day(platform: Platform) -> bool:
     """Whether a wedding is near; where that cannot be seen, it may be."""
     if platform.calendar is None:
@@ -137,3 +96,26 @@ async def next_backup_at(platform: Platform) -> datetime | None:
 def _require(platform: Platform, *, changes: bool) -> None:
     platform.require_local("drill")
     platform.require_backups("drill", changes=changes)
+
+
+def evidence_state(platform: Platform, drill: str) -> str:
+    """`whole`, `changed`, `missing`, or `none` where a drill has left none or its time is over."""
+    if platform.drill_records.evidence_sha256(drill) is None:
+        return "none"
+    try:
+        _, _, whole = drill_evidence(platform, drill)
+    except NotThere:
+        return "missing"
+    return "whole" if whole else "changed"
+
+
+@contextmanager
+def stops_on_sigterm() -> Generator[None]:
+    """Inside, SIGTERM ends the present task in good order, as Ctrl-C does."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101 - called from a coroutine
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)

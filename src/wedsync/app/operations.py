@@ -11,6 +11,7 @@ from wedsync.api.operations import (
     PoolStatus,
     backup_operations,
     database_operations,
+    drill_operations,
     migrate_operations,
     operations_api,
     overview_operations,
@@ -20,6 +21,7 @@ from wedsync.api.operations import (
 from wedsync.app.background import Background
 from wedsync.app.database_care import HomeCare
 from wedsync.app.desks import HomeBackups, HomeOverview, HomeRecovery
+from wedsync.app.drill_desk import HomeDrills
 from wedsync.app.platform import Platform
 from wedsync.app.problems import as_problem
 from wedsync.app.schema_changes import HomeSchema
@@ -50,6 +52,7 @@ def all_operations(
         *backup_operations(HomeBackups(platform, background)),
         *recovery_operations(HomeRecovery(platform, background)),
         *timeline_operations(HomeTimeline(platform)),
+        *drill_operations(HomeDrills(platform, background)),
         *overview_operations(HomeOverview(platform, reader)),
     ]
 

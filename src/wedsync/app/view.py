@@ -3,8 +3,8 @@
 import sqlite3
 from datetime import timedelta
 
-from wedsync.app.drills import proof_facts
 from wedsync.app.platform import Platform
+from wedsync.app.proofs import proof_facts
 from wedsync.app.running import running_pid
 from wedsync.backup import Survey
 from wedsync.errors import CannotConnect, StateProblem

@@ -1,6 +1,6 @@
 """Backups, windows and checks as the command line and the operations API show them: one shape for both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -8,6 +8,14 @@ import msgspec
 from wedsync.backup.model import Backup, BackupKind, Catalogue, Problem, RepositoryStatus
 from wedsync.backup.retention import Removal
 from wedsync.backup.survey import Survey
+
+
+class ShownProof(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest drill that says something about a backup."""
+
+    drill: str
+    at: datetime
+    passed: bool
 
 
 class ShownBackup(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +33,8 @@ class ShownBackup(msgspec.Struct, frozen=True, kw_only=True):
     """Why it must not be removed; `null`: it may."""
     damaged: bool
     """Pages with a wrong checksum were copied: the cluster was damaged when it was taken."""
+    proof: ShownProof | None = None
+    """`null`: it was never restored by a drill; it is unproven."""
 
 
 class ShownRepository(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +155,7 @@ class RecoveryWindows(msgspec.Struct, frozen=True, kw_only=True):
     problems: Sequence[ShownProblem]
 
 
-def show_backup(backup: Backup) -> ShownBackup:
+def show_backup(backup: Backup, proof: ShownProof | None = None) -> ShownBackup:
     """One backup, as it is listed."""
     return ShownBackup(
         repo=backup.repo,
@@ -158,13 +168,15 @@ def show_backup(backup: Backup) -> ShownBackup:
         repo_bytes=backup.repo_bytes,
         held=backup.held,
         damaged=backup.damaged,
+        proof=proof,
     )
 
 
-def show_catalogue(catalogue: Catalogue) -> BackupList:
-    """All backups and repositories, as they are listed."""
+def show_catalogue(catalogue: Catalogue, proofs: Mapping[tuple[int, str], ShownProof] | None = None) -> BackupList:
+    """All backups and repositories, as they are listed; `proofs` by repository and label."""
+    known = proofs or {}
     return BackupList(
-        backups=[show_backup(item) for item in catalogue.backups],
+        backups=[show_backup(item, known.get((item.repo, item.label))) for item in catalogue.backups],
         repositories=[_repository(item) for item in catalogue.repositories],
     )
 

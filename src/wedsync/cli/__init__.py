@@ -3,7 +3,7 @@
 import click
 
 from wedsync import __version__
-from wedsync.cli import backup, demo, gateway, home, kit, lifecycle, loadtest, migrate, recover, tenant
+from wedsync.cli import backup, demo, drill, gateway, home, kit, lifecycle, loadtest, migrate, recover, tenant
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,5 +16,5 @@ def main() -> None:
     """
 
 
-for module in (lifecycle, home, kit, backup, recover, migrate, tenant, demo, gateway, loadtest):
+for module in (lifecycle, home, kit, backup, recover, drill, migrate, tenant, demo, gateway, loadtest):
     module.register(main)

@@ -9,7 +9,7 @@ from wedsync.cli.context import open_platform
 from wedsync.cli.output import Exit, ProgressLine, command, put_json, put_table
 
 if TYPE_CHECKING:
-    from wedsync.backup import Backup
+    from wedsync.backup import Backup, ShownBackup
 
 
 def register(main: click.Group) -> None:
@@ -141,13 +141,22 @@ async def _list(home_path: str | None, *, as_json: bool) -> Exit:
         put_json(found)
         return Exit.DONE
     put_table(
-        [fields(item) for item in found.backups],
-        ["repo", "label", "type", "finished_at", "took_s", "database_bytes", "repo_bytes", "held"],
+        [{**fields(item), "proven": _proven(item)} for item in found.backups],
+        ["repo", "label", "type", "finished_at", "took_s", "database_bytes", "repo_bytes", "held", "proven"],
     )
     for status in found.repositories:
         if not status.ok:
             click.echo(f"repo{status.repo} cannot be read: {status.message}", err=True)
     return Exit.DONE
+
+
+def _proven(item: "ShownBackup") -> str:
+    """Whether a drill has restored it, which and when."""
+    from wedsync.words import moment_words
+
+    if item.proof is None:
+        return "unproven"
+    return f"{'by' if item.proof.passed else 'FAILED in'} {item.proof.drill}, {moment_words(item.proof.at)}"
 
 
 async def _expire(home_path: str | None, *, as_json: bool, repo: int | None, label: str | None, yes: bool) -> Exit:

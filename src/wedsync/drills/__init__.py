@@ -1,16 +1,68 @@
 """Drills: restore a backup elsewhere, check it, time it, and leave evidence."""
 
-from wedsync.drills.check import Check, CheckedCopy, CheckResult, DrillContext
-from wedsync.drills.choose import Chosen, choose
-from wedsync.drills.course import CheckList
-from wedsync.drills.drill import BACK, FORECAST, Drill, Outcome, Part, Reason, Source, Trouble
-from wedsync.drills.evidence import read_evidence
-from wedsync.drills.evidence import to_json as drill_json
-from wedsync.drills.order import DrillOrder, Pick
-from wedsync.drills.records import DrillRecords
-from wedsync.drills.rotation import DrillPolicy, NextDrill, Rotation, next_drill
-from wedsync.drills.run import Driller, asked_effort, effort_words, scheduled_effort
-from wedsync.drills.service import DrillService
+from typing import TYPE_CHECKING
+
+from wedsync.on_demand import names_on_demand
+
+if TYPE_CHECKING:
+    from wedsync.drills.check import Check, CheckedCopy, CheckResult, DrillContext
+    from wedsync.drills.choice import Chosen, choose
+    from wedsync.drills.course import CheckList
+    from wedsync.drills.drill import BACK, FORECAST, Drill, Outcome, Part, Reason, Source, Trouble
+    from wedsync.drills.evidence import read_evidence
+    from wedsync.drills.order import DrillOrder, Pick
+    from wedsync.drills.records import DrillRecords
+    from wedsync.drills.rotation import DrillPolicy, NextDrill, Rotation, next_drill
+    from wedsync.drills.run import Driller, asked_effort, effort_words, scheduled_effort
+    from wedsync.drills.service import DrillService
+    from wedsync.drills.shown import drill_json
+else:
+    __getattr__ = names_on_demand(
+        __name__,
+        {
+            "check": (
+                "Check",
+                "CheckedCopy",
+                "CheckResult",
+                "DrillContext",
+            ),
+            "choice": (
+                "Chosen",
+                "choose",
+            ),
+            "course": ("CheckList",),
+            "drill": (
+                "BACK",
+                "FORECAST",
+                "Drill",
+                "Outcome",
+                "Part",
+                "Reason",
+                "Source",
+                "Trouble",
+            ),
+            "evidence": ("read_evidence",),
+            "order": (
+                "DrillOrder",
+                "Pick",
+            ),
+            "records": ("DrillRecords",),
+            "rotation": (
+                "DrillPolicy",
+                "NextDrill",
+                "Rotation",
+                "next_drill",
+            ),
+            "run": (
+                "Driller",
+                "asked_effort",
+                "effort_words",
+                "scheduled_effort",
+            ),
+            "service": ("DrillService",),
+            "shown": ("drill_json",),
+        },
+    )
 
 __all__ = [
     "BACK",

@@ -10,7 +10,7 @@ from wedsync.config import Config
 from wedsync.copies import Copies, Copy, CopyOrder, CopyPlan, Effort, Purpose
 from wedsync.drills.check import Check, CheckResult, DrillContext
 from wedsync.drills.checks import offline_checks, standard_checks, witness_checks, writing_checks
-from wedsync.drills.choose import Chosen
+from wedsync.drills.choice import Chosen
 from wedsync.drills.drill import FORECAST, Drill, Part, Source
 from wedsync.drills.known import known_commit
 from wedsync.drills.order import DrillOrder

@@ -4,20 +4,18 @@ import hashlib
 import shutil
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from jinja2 import Environment
 
 from wedsync import __version__
 from wedsync.cluster import write_private
 from wedsync.drills.drill import BACK, Drill, Part
+from wedsync.drills.shown import drill_json
 from wedsync.errors import NotThere
 from wedsync.words import duration_words, moment_words, size_words
 
 JSON_NAME = "evidence.json"
 PAGE_NAME = "report.html"
-_FORMAT = 1
 _WORDS = {
     Part.FIND: "find the backup and the way",
     Part.RESTORE: "restore the files",
@@ -28,49 +26,10 @@ _WORDS = {
 }
 
 
-def to_json(drill: Drill) -> dict[str, Any]:
-    """The answer of `drill run --json`, and the evidence: no path, no secret, no row of the database."""
-    source = drill.source
-    return {
-        "id": drill.id,
-        "passed": drill.outcome.value == "passed",
-        "outcome": drill.outcome,
-        "reason": drill.reason,
-        "asked_by": drill.asked_by,
-        "label": source.label if source else None,
-        "repo": source.repo if source else None,
-        "backup": source,
-        "moment": drill.moment,
-        "restored_to": drill.restored_to,
-        "last_commit_at": drill.last_commit_at,
-        "known_commit_at": drill.known_commit_at,
-        "rto_s": _round(drill.rto_s),
-        "rto_target_s": drill.rto_target_s,
-        "rto_kept": drill.rto_kept,
-        "rpo_s": _round(drill.rpo_s),
-        "rpo_target_s": drill.rpo_target_s,
-        "rpo_kept": drill.rpo_kept,
-        "phases_s": {part: _round(seconds) for part, seconds in drill.phases_s.items()},
-        "forecast": {
-            "forecast_s": _round(drill.forecast_s),
-            "took_s": _round(drill.forecast_took_s),
-            "phases_s": {part: _round(seconds) for part, seconds in drill.forecasts_s.items()},
-        },
-        "effort": drill.effort,
-        "checks": [
-            {"name": check.name, "ok": check.ok, "detail": check.detail, "took_s": _round(check.took_s)}
-            for check in drill.checks
-        ],
-        "trouble": drill.trouble,
-        "began_at": drill.began_at,
-        "finished_at": drill.finished_at,
-        "version": __version__,
-        "format": _FORMAT,
-    }
-
-
 def to_page(drill: Drill) -> str:
     """The page; everything in it is escaped."""
+    from jinja2 import Environment  # noqa: PLC0415 - whoever only asks for the last proof does not need it
+
     template = (files("wedsync.drills") / "page.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"moment": moment_words, "duration": duration_words, "size": size_words}
@@ -88,7 +47,7 @@ def write_evidence(root: Path, drill: Drill) -> str:
     directory = root / drill.id
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     page = to_page(drill).encode()
-    content = {**to_json(drill), "report_sha256": hashlib.sha256(page).hexdigest()}
+    content = {**drill_json(drill), "report_sha256": hashlib.sha256(page).hexdigest()}
     encoded = msgspec.json.format(msgspec.json.encode(content), indent=2)
     write_private(directory / PAGE_NAME, page, replace=True)
     write_private(directory / JSON_NAME, encoded, replace=True)
@@ -122,7 +81,3 @@ def remove_evidence(root: Path, drill: str) -> None:
 def file_names(root: Path, drill: str) -> tuple[Path, Path]:
     """Where evidence and page of a drill are."""
     return root / drill / JSON_NAME, root / drill / PAGE_NAME
-
-
-def _round(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)

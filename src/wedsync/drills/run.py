@@ -12,7 +12,7 @@ from wedsync.clock import Clock
 from wedsync.cluster import Engine
 from wedsync.config import Config, DrillsConfig, Home
 from wedsync.copies import Copies, Copy, Effort, Purpose
-from wedsync.drills.choose import choose
+from wedsync.drills.choice import choose
 from wedsync.drills.course import CheckList, Course
 from wedsync.drills.drill import Drill, Outcome, Part, Reason, Trouble
 from wedsync.drills.evidence import remove_evidence, write_evidence

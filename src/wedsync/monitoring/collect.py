@@ -63,7 +63,7 @@ class Sources:
         default_factory=dict[str, "Callable[[], int | None]"]
     )
     """Our processes by name, and how to find the pid of each."""
-    proof: Callable[[], ProofFacts] | None = None
+    proof: Callable[[], ProofFacts | None] | None = None
     """What drills have shown; `None`: there are none."""
 
 

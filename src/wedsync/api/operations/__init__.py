@@ -21,6 +21,7 @@ from wedsync.api.operations.database import (
     PoolStatus,
     database_operations,
 )
+from wedsync.api.operations.drills import DrillDesk, DrillRequest, Evidence, drill_operations
 from wedsync.api.operations.entrance import Administrators, Entrance
 from wedsync.api.operations.migrate import Changed, SchemaChanges, migrate_operations
 from wedsync.api.operations.openapi import openapi
@@ -39,7 +40,10 @@ __all__ = [
     "BackupsAnswer",
     "Changed",
     "DatabaseCare",
+    "DrillDesk",
+    "DrillRequest",
     "Entrance",
+    "Evidence",
     "ExpireOrder",
     "JobAnswer",
     "NextRun",
@@ -56,6 +60,7 @@ __all__ = [
     "VerifyOrder",
     "backup_operations",
     "database_operations",
+    "drill_operations",
     "migrate_operations",
     "openapi",
     "operations_api",

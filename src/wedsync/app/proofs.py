@@ -1,0 +1,59 @@
+"""What drills have shown of the backups, for status and lists."""
+
+from collections.abc import Mapping
+
+from wedsync.app.platform import Platform
+from wedsync.backup import ShownProof
+from wedsync.drills import Drill, DrillPolicy, Outcome, next_drill
+from wedsync.monitoring import ProofFacts, Proven
+
+_REMEMBERED = 2000
+
+
+def shown_proofs(platform: Platform) -> Mapping[tuple[int, str], ShownProof]:
+    """The newest drill of each backup that was drilled, by repository and label."""
+    found: dict[tuple[int, str], ShownProof] = {}
+    for drill in platform.drill_records.of_backups():
+        proven = _proven(drill)
+        found[proven.repo, proven.label] = ShownProof(drill=drill.id, at=proven.at, passed=proven.passed)
+    return found
+
+
+def proof_facts(platform: Platform) -> ProofFacts | None:
+    """What drills have shown; `None` where there are none."""
+    if not platform.is_local:
+        return None
+    settings = platform.config.drills
+    expected = settings.enabled and platform.config.backup.enabled
+    records = platform.drill_records
+    last = records.last_ended()
+    rotation = next_drill(
+        platform.backup_records.backups(),
+        records.newest(limit=_REMEMBERED),
+        platform.clock.now(),
+        DrillPolicy.of(platform.config),
+    )
+    trouble = last.trouble if last is not None else None
+    return ProofFacts(
+        expected=expected,
+        limit=settings.proof_limit,
+        critical=settings.proof_critical,
+        tried=tuple(_proven(drill) for drill in records.of_backups()),
+        too_late=tuple((item.repo, item.label) for item in rotation.too_late) if expected else (),
+        trouble=trouble.message if trouble is not None else "",
+    )
+
+
+def _proven(drill: Drill) -> Proven:
+    assert drill.source is not None  # noqa: S101 - only those with a backup are asked for
+    return Proven(
+        repo=drill.source.repo,
+        label=drill.source.label,
+        drill=drill.id,
+        at=drill.finished_at or drill.began_at,
+        passed=drill.outcome is Outcome.PASSED,
+        failed=", ".join(check.name for check in drill.failed_checks),
+        restored_to=drill.restored_to,
+        rto_s=drill.rto_s,
+        rpo_s=drill.rpo_s,
+    )
