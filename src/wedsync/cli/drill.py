@@ -81,7 +81,7 @@ def register(main: click.Group) -> None:
 
 async def _run(home_path: str | None, order: object, *, as_json: bool, keep: bool) -> Exit:
     from wedsync.app import run_drill, stops_on_sigterm
-    from wedsync.drills import drill_json
+    from wedsync.drills import Outcome, drill_json
 
     platform = open_platform(home_path)
     line = ProgressLine(every_s=1.0)
@@ -101,7 +101,7 @@ async def _run(home_path: str | None, order: object, *, as_json: bool, keep: boo
     else:
         _say(done)
         click.echo(f"evidence: {platform.home.drills / done.id}")
-    return Exit.DONE if not done.failed_checks else Exit.NO
+    return Exit.DONE if done.outcome is Outcome.PASSED else Exit.NO
 
 
 async def _list(home_path: str | None, *, as_json: bool, limit: int) -> Exit:

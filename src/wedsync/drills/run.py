@@ -12,6 +12,7 @@ from wedsync.clock import Clock
 from wedsync.cluster import Engine
 from wedsync.config import Config, DrillsConfig, Home
 from wedsync.copies import Copies, Copy, Effort, Purpose
+from wedsync.drills.check import CheckResult
 from wedsync.drills.choice import choose
 from wedsync.drills.course import CheckList, Course
 from wedsync.drills.drill import Drill, Outcome, Part, Reason, Trouble
@@ -233,7 +234,10 @@ class Driller:
             )
 
     def _ended(self, drill: Drill) -> Drill:
-        passed = bool(drill.checks) and not drill.failed_checks and Part.PROMOTE in drill.phases_s
+        if not drill.checks:  # what was not looked at is not proven
+            nothing = CheckResult(name="checks", ok=False, detail="none was made", took_s=0.0)
+            drill = replace(drill, checks=(nothing,))
+        passed = not drill.failed_checks and Part.PROMOTE in drill.phases_s
         ended = replace(
             drill,
             outcome=Outcome.PASSED if passed else Outcome.FAILED,
