@@ -12,7 +12,8 @@ from wedsync.recovery import Forecast, LocalSegment, Phase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyOrder:
-    """Which moment is wanted: a time, or a place in the WAL of the live timeline (or of `timeline`).
+    """Which moment is wanted: a time, or a place in the WAL of the live timeline (or of `timeline`): everything
+    before it, and nothing behind it.
 
     `repo` and `label` choose the repository and the backup; `None`: whichever has the moment.
     """

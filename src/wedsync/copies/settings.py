@@ -70,5 +70,6 @@ def recovery_settings(target: RestoreTarget) -> Mapping[str, str]:
             raise ValueError("a copy has a target: at the end of the WAL a server would take writes")
         case _:
             assert_never(target.kind)
+    stops["recovery_target_inclusive"] = "off" if target.exclusive else "on"
     timeline = str(target.timeline) if target.timeline is not None else "latest"
     return stops | {"recovery_target_timeline": timeline, "recovery_target_action": "pause"}

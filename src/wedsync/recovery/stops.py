@@ -1,7 +1,7 @@
 """Where a recovery can stop, and how to get there: the same for the database itself and for a copy of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from wedsync.backup import (
@@ -101,8 +101,9 @@ class Wayfinder:
         return Way(archive=archive, stop=stop, route=route) if route is not None else None
 
     def lsn_stop(self, lsn: Lsn, *, timeline: int) -> Stop:
-        """The stop at a place in the WAL: behind the record that begins there."""
-        return Stop(target=at_lsn(lsn, timeline), timeline=timeline, last_segment=lsn.segment_file(timeline))
+        """The stop at a place in the WAL: all that lies before it, nothing that begins there or behind it."""
+        target = replace(at_lsn(lsn, timeline), exclusive=True)
+        return Stop(target=target, timeline=timeline, last_segment=lsn.segment_file(timeline))
 
     async def stops(
         self, ground: Ground, archive: Archive, moment: datetime, *, to_the_end: bool = False
