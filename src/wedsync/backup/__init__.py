@@ -2,7 +2,13 @@
 
 from wedsync.backup.beside import Beside
 from wedsync.backup.commits import Commit, CommitReader, dump_commits, read_commits
-from wedsync.backup.configuration import ClusterAccess, key_name, render_config, repositories
+from wedsync.backup.configuration import (
+    ClusterAccess,
+    key_name,
+    processors_of_this_machine,
+    render_config,
+    repositories,
+)
 from wedsync.backup.heartbeat import HeartbeatService, is_beat_due
 from wedsync.backup.mirror import BackupMirror
 from wedsync.backup.model import (
@@ -134,6 +140,7 @@ __all__ = [
     "next_due",
     "number_at",
     "number_of",
+    "processors_of_this_machine",
     "read_commits",
     "read_live_cluster",
     "read_timeline_history",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wedsync.cli import recover_looks
+from wedsync.cli import preview, recover_looks
 from wedsync.cli.context import open_platform
 from wedsync.cli.output import Exit, ProgressLine, command, put_json
 from wedsync.errors import Busy, UsageProblem
@@ -60,6 +60,7 @@ def register(main: click.Group) -> None:
         """
         return await _run(home_path, as_json=as_json, to=to, undo=undo, yes=yes)
 
+    preview.register(recover)
     command(recover, "window")(window)
     command(recover, "plan")(plan)
     command(recover, "run", interrupted="nothing is lost; the same command goes on")(run)

@@ -115,6 +115,11 @@ def _ranges(config: Config) -> Iterator[tuple[str, float, tuple[float, float]]]:
     yield "drills.per_day", config.drills.per_day, (0, 100)
     yield "drills.processes", config.drills.processes, (1, 999)
     yield "drills.keep_free", config.drills.keep_free, (0, 1e15)
+    yield "preview.most", config.preview.most, (0, 100)
+    yield "preview.memory", config.preview.memory, (16_777_216, 1e12)
+    yield "preview.processes", config.preview.processes, (0, 999)
+    yield "preview.nice", config.preview.nice, (0, 19)
+    yield "preview.keep_free", config.preview.keep_free, (0, 1e15)
     yield "backup.compression_level", config.backup.compression_level, _LEVELS[config.backup.compression]
 
 
@@ -137,6 +142,7 @@ def _pauses(config: Config) -> Iterator[tuple[str, timedelta]]:
     yield "auth.mail.deadline", config.auth.mail.deadline
     for name in ("rto_target", "rpo_target", "proof_limit", "keep_evidence"):
         yield f"drills.{name}", getattr(config.drills, name)
+    yield "preview.keep_for", config.preview.keep_for
     yield from _rhythm("backup.repo1", config.backup.repo1)
     yield from _rhythm("backup.repo2", config.backup.repo2)
 

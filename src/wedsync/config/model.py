@@ -348,6 +348,23 @@ class DrillsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Evidence is kept this long."""
 
 
+class PreviewConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Copies of the database at a moment of the past, to look at (`recover preview`)."""
+
+    keep_for: timedelta = timedelta(minutes=30)
+    """A preview that nobody is connected to is removed after so long."""
+    most: int = 2
+    """Previews at the same time."""
+    memory: int = 67_108_864
+    """Bytes of shared buffers of each."""
+    processes: int = 0
+    """Parallel processes of the restore; 0: one per processor."""
+    nice: int = 5
+    """0 to 19: the more, the less of the processor a preview gets beside the database."""
+    keep_free: int = 1_000_000_000
+    """Bytes that must remain on the disk beside it; else it is not made."""
+
+
 class CalendarConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The days on which nothing disruptive is done: Saturdays, and a wedding's day and the day before."""
 
@@ -383,6 +400,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     auth: AuthConfig = field(default_factory=AuthConfig)
     backup: BackupConfig = field(default_factory=BackupConfig)
     drills: DrillsConfig = field(default_factory=DrillsConfig)
+    preview: PreviewConfig = field(default_factory=PreviewConfig)
     calendar: CalendarConfig = field(default_factory=CalendarConfig)
     migrations: MigrationsConfig = field(default_factory=MigrationsConfig)
 

@@ -1,5 +1,6 @@
 """Throw-away copies of the cluster at a moment of the past, beside the cluster itself."""
 
+from wedsync.copies.choice import Answer, Choice, Standing, choose_preview
 from wedsync.copies.copies import Copies
 from wedsync.copies.copy import Copy
 from wedsync.copies.effort import Effort
@@ -8,6 +9,8 @@ from wedsync.copies.plan import CopyOrder, CopyPlan
 from wedsync.copies.registry import CopyRegistry, Listed
 
 __all__ = [
+    "Answer",
+    "Choice",
     "Copies",
     "Copy",
     "CopyOrder",
@@ -18,4 +21,6 @@ __all__ = [
     "Note",
     "Purpose",
     "Stage",
+    "Standing",
+    "choose_preview",
 ]

@@ -15,6 +15,7 @@ from wedsync.copies.plan import CopyOrder, CopyPlan
 from wedsync.copies.planner import CopyPlanner
 from wedsync.copies.registry import CopyRegistry
 from wedsync.copies.settings import apart
+from wedsync.database import ConnectionTarget
 from wedsync.errors import Busy, CopyRefused, CopyUnknown, DiskFull, RepositoryFull
 from wedsync.process import FileLock
 from wedsync.recovery import Kept as KeptWal
@@ -64,11 +65,13 @@ class Copies:
         report: Report = silently,
         purpose: Purpose = Purpose.DRILL,
         by: str = "wedsync",
+        most: int | None = None,
     ) -> Copy:
         """Restore, start, replay: gives the copy when it is paused at its moment.
 
         `directory` is new, and best one of `new_directory`: what a killed maker leaves there is found again.
-        Raises `CopyRefused` before anything is written if there is no room; if it fails later, nothing is left.
+        Raises `CopyRefused` before anything is restored if there is no room, or if there are `most` copies of this
+        purpose; if it fails later, nothing is left.
         """
         await self.tidy()
         if directory.exists():  # noqa: ASYNC240 - one look
@@ -82,20 +85,20 @@ class Copies:
         beside = Beside(root=directory / "pgbackrest", processes=effort.processes, priority=effort.priority)
         copy = self._copy(directory, self._new_note(plan, directory, beside, effort, purpose), lock)
         try:
-            await self._make(copy, beside, report, by=by)
+            await self._make(copy, beside, report, by=by, most=most)
         except BaseException:
             await copy.remove()
             raise
         copy.let_go()
         return copy
 
-    async def _make(self, copy: Copy, beside: Beside, report: Report, *, by: str) -> None:
+    async def _make(self, copy: Copy, beside: Beside, report: Report, *, by: str, most: int | None) -> None:
         plan, directory, stopwatch = copy.plan, copy.directory, Stopwatch()
         directory.mkdir(mode=0o700)
         beside.make_directories()
         copy.home.run.mkdir(mode=0o700)
         copy.note.write(directory)
-        self.registry.add(copy.note, directory, by=by)
+        self.registry.add(copy.note, directory, by=by, most=most)
         report(Phase.RESTORE, f"restoring {plan.base.label} from repo{plan.repo} beside the cluster")
         with stopwatch.time(Phase.RESTORE):
             try:
@@ -147,6 +150,11 @@ class Copies:
             phases_s={},
         )
 
+    def target_of(self, directory: Path, user: str) -> ConnectionTarget:
+        """How to connect to the copy in a directory, whatever state it is in."""
+        server = Server(engine=self._server.engine, home=Home(directory), config=apart(self._config))
+        return server.target(user, self._config.database.name)
+
     def open(self, directory: Path) -> Copy:
         """Take a copy up again that this or another process made. Raises `CopyUnknown`."""
         return self._copy(directory, read_note(directory), self._lock(directory.name))
@@ -185,7 +193,8 @@ class Copies:
             config=self._config,
             planner=self._planner,
             lock=lock,
-            forget=self.registry.remove,
+            registry=self.registry,
+            clock=self._clock,
         )
 
     def _lock(self, copy: str) -> FileLock:

@@ -1,18 +1,20 @@
 """A copy of the cluster at a moment of the past: ask it, move it on, let it go."""
 
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from wedsync.backup import TargetKind
+from wedsync.clock import Clock
 from wedsync.cluster import Engine, Server
 from wedsync.config import Config, Home
 from wedsync.copies.note import Note, Purpose, Stage
-from wedsync.copies.plan import CopyPlan
-from wedsync.copies.planner import CopyPlanner, Place
+from wedsync.copies.plan import CopyPlan, Place
+from wedsync.copies.planner import CopyPlanner, leads_on
+from wedsync.copies.registry import CopyRegistry
 from wedsync.copies.settings import ARCHIVE_COMMAND, copy_config
 from wedsync.database import ConnectionTarget, Lsn
 from wedsync.errors import CopyFailed, CopyPassed, RecoveryFailed, ServerFailed
@@ -31,6 +33,7 @@ from wedsync.recovery import (
     silently,
     wait_for_target,
 )
+from wedsync.sql import statements
 
 
 class Copy:
@@ -46,9 +49,10 @@ class Copy:
         config: Config,
         planner: CopyPlanner,
         lock: FileLock,
-        forget: Callable[[str], None],
+        registry: CopyRegistry,
+        clock: Clock,
     ) -> None:
-        """`home` and `config` are the real cluster's. `forget` takes the copy out of the list of copies."""
+        """`home` and `config` are the real cluster's."""
         self.directory = directory
         self.note = note
         self._engine = engine
@@ -56,7 +60,8 @@ class Copy:
         self._config = config
         self._planner = planner
         self._lock = lock
-        self._forget = forget
+        self._registry = registry
+        self._clock = clock
 
     @property
     def id(self) -> str:
@@ -104,6 +109,13 @@ class Copy:
             )
         return position
 
+    async def clients(self) -> int:
+        """How many sessions of others it has."""
+        async with await self.server.target().connect() as connection:
+            row = await (await connection.execute(statements("copies")["clients"])).fetchone()
+        assert row is not None  # noqa: S101 - an aggregate without groups gives one row
+        return int(row[0])
+
     async def replay(self, report: Report) -> Reached:
         """Start its server; return when it is paused at the target. The files must be there."""
         server = self.server
@@ -132,6 +144,11 @@ class Copy:
                 hint="the cluster itself is untouched; wedsync recover window shows what can be reached",
             ) from error
         self._require_target(reached)
+        assert reached.lsn is not None  # noqa: S101 - a server that has paused has replayed something
+        place = Place(
+            timeline=self.note.target.timeline or self.plan.timeline, lsn=reached.lsn, at=reached.last_commit_at
+        )
+        self.keep(replace(self.note, place=place))
         return reached
 
     def _require_target(self, reached: Reached) -> None:
@@ -148,32 +165,42 @@ class Copy:
                 hint="make a new copy",
             )
 
-    async def forward(self, target: datetime | Lsn, report: Report = silently) -> Reached:
+    async def forward(
+        self, target: datetime | Lsn, report: Report = silently, *, known: CopyPlan | None = None
+    ) -> Reached:
         """Move on to a later moment: a restart with a new target, no new restore.
 
-        Whoever is connected is disconnected. Raises `CopyPassed` for what needs a new copy, `TargetUnreachable`
-        where the archive does not lead there; the copy stays where it was then.
+        `known` is a plan to that moment which was made just now; else one is made. Whoever is connected is
+        disconnected. Raises `CopyPassed` for what needs a new copy, `TargetUnreachable` where the archive does not
+        lead there; the copy stays where it was then. After `CopyFailed` it is stopped, and can be told again.
         """
+        with self._alone():
+            return await self._forward(target, report, known)
+
+    async def _forward(self, target: datetime | Lsn, report: Report, known: CopyPlan | None) -> Reached:
         if self.note.stage is not Stage.READY:
             raise CopyPassed(
                 f"copy {self.id} does not replay any more: it is {self.note.stage}", hint="make a new copy"
             )
-        position = await self.position()
-        if position.lsn is None:
-            raise CopyFailed(f"copy {self.id} has replayed nothing", hint="make a new copy")
-        place = Place(
-            timeline=self.note.target.timeline or self.plan.timeline, lsn=Lsn.parse(position.lsn), at=position.at
-        )
-        onward = await self._planner.onward(self.plan, place, target)
+        place = self.note.place
+        if place is None:
+            raise CopyFailed(f"copy {self.id} was never at its moment", hint="make a new copy")
+        if known is not None and leads_on(known, place):
+            onward = known
+        else:
+            onward = await self._planner.onward(self.plan, place, target)
         await self.server.stop("fast")
         put_back(onward.local, self.home.pgdata)
         self.keep(replace(self.note, target=onward.restore_target, target_at=onward.target_at))
-        return await self.replay(report)
+        reached = await self.replay(report)
+        self._registry.stands(self.note, last_commit_at=reached.last_commit_at, at=self._clock.now())
+        return reached
 
     async def promote(self) -> None:
         """Let it take writes, on a timeline of its own that no archive ever sees."""
-        await promote(self.server)
-        self.keep(replace(self.note, stage=Stage.PROMOTED))
+        with self._alone():
+            await promote(self.server)
+            self.keep(replace(self.note, stage=Stage.PROMOTED))
 
     async def stop(self) -> None:
         """Stop its server; the files stay."""
@@ -181,14 +208,24 @@ class Copy:
 
     async def remove(self) -> None:
         """Stop it, and remove all that there is of it. Harmless when it is gone already."""
-        await remove_files(self.directory, config=self._home.pgbackrest_config, server=self.server)
-        self._forget(self.id)
-        self._lock.remove()
+        with self._alone():
+            await remove_files(self.directory, config=self._home.pgbackrest_config, server=self.server)
+            self._registry.remove(self.id)
+            self._lock.remove()
 
     def keep(self, note: Note) -> None:
         """Remember this of it, here and in its directory."""
         self.note = note
         note.write(self.directory)
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """Held while it changes: by its maker all the time, else for as long as that takes. Raises `Busy`."""
+        if self._lock.is_held:
+            yield
+            return
+        with self._lock:
+            yield
 
     def let_go(self) -> None:
         """Leave it to whoever takes it up next; for previews, which stay."""

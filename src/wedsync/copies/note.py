@@ -12,7 +12,7 @@ import msgspec
 from wedsync.backup import RestoreTarget
 from wedsync.cluster import write_private
 from wedsync.copies.effort import Effort
-from wedsync.copies.plan import CopyPlan
+from wedsync.copies.plan import CopyPlan, Place
 from wedsync.errors import CopyUnknown
 
 _NAME = "copy.json"
@@ -46,6 +46,8 @@ class Note:
     target: RestoreTarget
     """Where replay stops now: the plan's, or a later one that the copy moved on to."""
     target_at: datetime | None
+    place: Place | None = None
+    """Where replay stood when it last reached its target; `None`: it has not yet."""
     restore_command: str
     made_at: datetime
     phases_s: dict[str, float]

@@ -25,6 +25,16 @@ class CopyOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the replay of a copy stands."""
+
+    timeline: int
+    lsn: Lsn
+    at: datetime | None
+    """Time of the last transaction replayed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopyPlan:
     """A copy, ready to be made."""
 

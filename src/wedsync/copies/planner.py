@@ -1,12 +1,11 @@
 """Find what a copy is made from, and whether one that is there can move on."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from wedsync.backup import Archive, PgBackRest, Surveyor, TimelineBook, lineage, number_at, number_of
 from wedsync.clock import Clock
 from wedsync.cluster import Server
-from wedsync.copies.plan import CopyOrder, CopyPlan
+from wedsync.copies.plan import CopyOrder, CopyPlan, Place
 from wedsync.database import Lsn
 from wedsync.errors import ArchivingStuck, CopyPassed, TargetUnreachable
 from wedsync.recovery import (
@@ -32,16 +31,6 @@ from wedsync.sql import statements
 from wedsync.state import StateStore
 
 _ARCHIVED = timedelta(seconds=30)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where the replay of a copy stands."""
-
-    timeline: int
-    lsn: Lsn
-    at: datetime | None
-    """Time of the last transaction replayed."""
 
 
 class CopyPlanner:
@@ -218,6 +207,15 @@ def is_archived(ground: Ground, order: CopyOrder) -> bool:
         window.to_at >= order.target
         for window in ground.survey.windows.per_repo
         if window.system_id == ground.system_id and (order.repo is None or order.repo in window.repos)
+    )
+
+
+def leads_on(plan: CopyPlan, place: Place) -> bool:
+    """Whether a plan made for a new copy serves one that stands at `place`: its WAL goes on from there."""
+    return (
+        plan.timeline == place.timeline
+        and number_of(plan.wal_first) <= number_at(place.lsn) <= number_of(plan.wal_last)
+        and (plan.target_at is None or place.at is None or place.at <= plan.target_at)
     )
 
 

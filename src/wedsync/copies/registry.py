@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from wedsync.copies.note import Note, Purpose, Stage
+from wedsync.errors import CopyRefused
 from wedsync.state import StateStore, as_moment, as_text
 
 
@@ -34,8 +35,19 @@ class CopyRegistry:
     def __init__(self, state: StateStore) -> None:
         self._state = state
 
-    def add(self, note: Note, directory: Path, *, by: str) -> None:
-        """Note a copy that is being made."""
+    def add(self, note: Note, directory: Path, *, by: str, most: int | None = None) -> None:
+        """Note a copy that is being made. Raises `CopyRefused` if there are `most` of its purpose already."""
+        with self._state.transaction():
+            there = self.all(note.purpose)
+            if most is not None and len(there) >= most:
+                raise CopyRefused(
+                    f"there are {len(there)} copies for this purpose already ({note.purpose}): no more is made",
+                    detail=", ".join(item.id for item in there),
+                    hint="wedsync recover preview --remove ID; or allow more: preview.most",
+                )
+            self._insert(note, directory, by=by)
+
+    def _insert(self, note: Note, directory: Path, *, by: str) -> None:
         self._state.write(
             "insert or replace into copies (id, directory, purpose, stage, target, target_at, last_commit_at,"
             " repo, label, timeline, made_at, made_by, last_used_at)"

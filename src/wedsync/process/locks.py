@@ -53,6 +53,11 @@ class FileLock:
         self._file = handle
         return True
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it is held by this very object."""
+        return self._file is not None
+
     def release(self) -> None:
         """Let go; harmless when not held."""
         if self._file is not None:
