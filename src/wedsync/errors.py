@@ -301,6 +301,24 @@ class ReceiverFailed(WedsyncError):
     code = "WS341"
 
 
+class StoredFileMissing(WedsyncError):
+    """A file that a repository should hold is not there."""
+
+    code = "WS320"
+
+
+class StoredFileUnreadable(WedsyncError):
+    """A file of a repository is there, and its content cannot be made sense of."""
+
+    code = "WS321"
+
+
+class RepairImpossible(WedsyncError):
+    """What is damaged or missing in a repository cannot be put back: no whole copy of it was found."""
+
+    code = "WS322"
+
+
 class TargetUnreachable(WedsyncError):
     """The moment asked for cannot be restored: before every backup, in a gap of the WAL, or not yet there."""
 

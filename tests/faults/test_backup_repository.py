@@ -14,14 +14,13 @@ from support.clusters import new_home, small_config
 from wedsync.backup import (
     Backup,
     BackupKind,
-    BackupRecords,
     BackupRuns,
     PgBackRest,
     RestoreTarget,
     Surveyor,
     TargetKind,
     Verification,
-    Verifier,
+    VerificationParts,
 )
 from wedsync.clock import SystemClock
 from wedsync.cluster import Engine
@@ -78,13 +77,10 @@ class Copy:
         return Surveyor(pgbackrest=self.pgbackrest, state=self.state, clock=SystemClock())
 
     async def verify(self, repo: int | None = None) -> Verification:
-        verifier = Verifier(
-            pgbackrest=self.pgbackrest,
-            surveyor=self.surveyor,
-            records=BackupRecords(self.state),
-            clock=SystemClock(),
+        parts = VerificationParts(
+            pgbackrest=self.pgbackrest, surveyor=self.surveyor, state=self.state, clock=SystemClock()
         )
-        return await verifier.verify(repo)
+        return await parts.verifier.verify(repo)
 
     def file(self, pattern: str) -> Path:
         return max(self.home.root.glob(pattern), key=lambda path: path.stat().st_size)

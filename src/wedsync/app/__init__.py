@@ -6,7 +6,7 @@ from wedsync.on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from wedsync.app.background import do_run
-    from wedsync.app.backups import expire_backups, hold_backup, list_backups, take_backups, verify_backups
+    from wedsync.app.backups import expire_backups, hold_backup, list_backups, take_backups
     from wedsync.app.copies import (
         Preview,
         find_preview,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from wedsync.app.setup import Preparation, prepare_adopted
     from wedsync.app.timeline import read_timeline
+    from wedsync.app.verifications import verification_status, verify_backups
     from wedsync.app.view import StatusReader
 else:
     __getattr__ = names_on_demand(
@@ -56,7 +57,6 @@ else:
                 "hold_backup",
                 "list_backups",
                 "take_backups",
-                "verify_backups",
             ),
             "drills": (
                 "drill_evidence",
@@ -88,6 +88,7 @@ else:
                 "setup_lock",
                 "write_first_config",
             ),
+            "verifications": ("verification_status", "verify_backups"),
             "platform": (
                 "Platform",
                 "this_environment",
@@ -180,6 +181,7 @@ __all__ = [
     "unpack_kit",
     "unseal_kit",
     "until_signalled",
+    "verification_status",
     "verify_backups",
     "wait_for_service",
     "what_runs",

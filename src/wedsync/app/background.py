@@ -14,12 +14,13 @@ from typing import Any, assert_never
 
 import msgspec
 
-from wedsync.app.backups import take_backups, verify_backups
+from wedsync.app.backups import take_backups
 from wedsync.app.drills import drill_order, run_drill
 from wedsync.app.platform import Platform
 from wedsync.app.problems import as_problem
 from wedsync.app.recoveries import carry_out, plan_recovery, plan_undo
 from wedsync.app.running import service_lock
+from wedsync.app.verifications import verify_backups
 from wedsync.backup import BackupKind
 from wedsync.drills import drill_json
 from wedsync.errors import WedsyncError

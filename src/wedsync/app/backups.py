@@ -14,7 +14,6 @@ from wedsync.backup import (
     Held,
     Removal,
     RunReason,
-    Verified,
     show_catalogue,
     show_taken,
 )
@@ -54,14 +53,6 @@ async def take_backups(
         taken.append((newest, monotonic() - began))
         on_taken(*taken[-1])
     return show_taken(taken)
-
-
-async def verify_backups(platform: Platform, *, repo: int | None) -> Verified:
-    """Read one repository whole, or all of them."""
-    platform.require_backups("backup")
-    require_repo(platform, repo)
-    found = await platform.verifier.verify(repo)
-    return Verified(ok=found.ok, checked=found.checked, problems=found.problems)
 
 
 async def expire_backups(

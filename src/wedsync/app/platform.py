@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # a command pays only for what it asks for: see __getattr__ o
         HeartbeatService,
         PgBackRest,
         Surveyor,
+        VerificationParts,
         Verifier,
     )
     from wedsync.cluster import Engine, Secrets, Server
@@ -169,10 +170,15 @@ class Platform:
     @cached_property
     def verifier(self) -> "Verifier":
         """Reads repositories whole."""
-        from wedsync.backup import Verifier
+        return self.verification.verifier
 
-        return Verifier(
-            pgbackrest=self.pgbackrest, surveyor=self.surveyor, records=self.backup_records, clock=self.clock
+    @cached_property
+    def verification(self) -> "VerificationParts":
+        """What verifies the repositories."""
+        from wedsync.backup import VerificationParts
+
+        return VerificationParts(
+            pgbackrest=self.pgbackrest, surveyor=self.surveyor, state=self.state, clock=self.clock
         )
 
     @cached_property

@@ -40,6 +40,9 @@ async def run_keeper(platform: Platform) -> None:
                 group.create_task(platform.backup_service().run(), name="backups")
                 if platform.is_local and platform.config.drills.enabled:
                     group.create_task(platform.drill_service().run(), name="drills")
+            if platform.takes_backups and platform.config.backup.verification.enabled:
+                service = platform.verification.service(platform.monitor_target)
+                group.create_task(service.run(), name="verification")
             group.create_task(platform.heartbeat_service().run(), name="heartbeat")
             group.create_task(platform.job_service(migrate=QueuedChange(platform)).run(), name="jobs")
             group.create_task(platform.routine_service().run(), name="routines")

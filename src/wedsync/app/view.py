@@ -94,6 +94,7 @@ def survey_facts(survey: Survey, platform: Platform) -> SurveyFacts:
                 repo_bytes=backup.repo_bytes,
                 held=backup.held,
                 damaged=backup.damaged,
+                broken=backup.broken is not None,
             )
             for backup in survey.catalogue.backups
         ),

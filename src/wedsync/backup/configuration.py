@@ -72,14 +72,18 @@ def render_config(
     keys: Mapping[int, str],
     secret: Callable[[str], str],
     processors: int,
+    only: int | None = None,
 ) -> str:
     """The text of pgBackRest's configuration file; it holds keys and is only for the service user's eyes.
 
-    `keys` are the repositories' by number; `secret` gives the secret that an option names as `@name`.
+    `keys` are the repositories' by number; `secret` gives the secret that an option names as `@name`. `only`: as
+    if there were no other repository than this one.
     Raises `ConfigProblem` for a repository that cannot work, naming the setting.
     """
     lines = ["# Written by wedsync at every start: change wedsync.toml instead.", "[global]"]
     for number, repository in repositories(config).items():
+        if only is not None and number != only:
+            continue
         options = _repository(number, repository, home=home, version=version, keys=keys, secret=secret)
         lines += [f"repo{number}-{name}={value}" for name, value in options.items()]
     lines += [

@@ -1,5 +1,6 @@
 """What an error of pgBackRest means, and what to do about it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,15 @@ from wedsync.errors import (
     ForeignCluster,
     RepositoryFull,
     RepositoryUnreachable,
+    SegmentUnreadable,
     WedsyncError,
     WrongKey,
 )
 from wedsync.process import Finished
 
 _NOT_ARCHIVED = 82
+_DUPLICATE = 45
+_UNREADABLE = re.compile(r"unable to get \S+: .*\[(?P<name>Crypto|Format|Assert|Checksum)Error\] (?P<words>.*)")
 _UNREACHABLE = (37, 38, 39, 40, 41, 42, 47, 49, 55, 58, 64, 73, 102, 103)
 
 
@@ -126,6 +130,28 @@ def explain(
         detail=f"error {said.code}: {said.message}",
         hint="wedsync doctor checks the repositories one by one",
     )
+
+
+def explain_segment(finished: Finished, segment: str, *, repo: int) -> WedsyncError:
+    """The error to raise for a WAL segment that was not fetched.
+
+    Where its content cannot be decrypted or unpacked, pgBackRest says [42] as for a disk that is away, and the
+    reason behind it. A flipped bit it does not notice at all: 2.45 hands the segment out and says nothing.
+    """
+    said = read_error(finished.stderr) or read_error(finished.stdout)
+    if said is not None and (match := _UNREADABLE.search(said.message)):
+        return SegmentUnreadable(
+            f"WAL segment {segment} in repo{repo} is damaged",
+            detail=f"error {said.code}: {match['name']} {match['words']}",
+            hint="wedsync backup verify --repair puts it back from another repository",
+        )
+    if said is not None and said.code == _DUPLICATE:
+        return SegmentUnreadable(
+            f"WAL segment {segment} is in repo{repo} twice, with different content",
+            detail=said.message,
+            hint="two servers may archive to one repository: wedsync backup verify",
+        )
+    return explain(finished, "archive-get", repo=repo, otherwise=SegmentUnreadable)
 
 
 def last_complaint(spool: Path, stanza: str) -> str | None:

@@ -51,7 +51,14 @@ class Backup:
     """Why it must not be removed; `None`: it may."""
     damaged: bool = False
     """Pages with a wrong checksum were copied: the cluster was damaged when it was taken."""
+    broken: str | None = None
+    """What verification found wrong with its files: no recovery begins with it while this stands."""
     system_id: str
+
+    @property
+    def is_good(self) -> bool:
+        """Whether a recovery may begin with it: its files are whole, and so was the cluster."""
+        return not self.damaged and self.broken is None
 
     @property
     def took_s(self) -> float:
@@ -165,6 +172,24 @@ class LiveCluster:
     timeline: int
 
 
+class ProblemKind(StrEnum):
+    """What is wrong, and so what can be done about it."""
+
+    REPOSITORY = "repository"
+    """It cannot be read, or holds no backup."""
+    MISSING_WAL = "missing_wal"
+    DAMAGED_WAL = "damaged_wal"
+    OTHER_WAL = "other_wal"
+    """One name, two contents: two servers wrote there."""
+    DAMAGED_BACKUP = "damaged_backup"
+    """Files of a backup are damaged or missing."""
+    DAMAGED_INFO = "damaged_info"
+    """One of the two copies of pgBackRest's own files."""
+    LOST_INFO = "lost_info"
+    """Both copies."""
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """Something that a restore would stumble over."""
@@ -174,6 +199,15 @@ class Problem:
     """The backup it is in; `None`: the archive, or the repository as a whole."""
     file: str | None
     problem: str
+    kind: ProblemKind = ProblemKind.OTHER
+    path: str | None = None
+    """The file, below the repository's root."""
+    segments: tuple[str, ...] = ()
+    """WAL segments that it is about."""
+    parts: tuple[str, ...] = ()
+    """Files of the database that cannot be restored for it."""
+    critical: bool = False
+    """Whether a moment of the recovery window cannot be restored because of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

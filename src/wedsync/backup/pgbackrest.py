@@ -21,7 +21,7 @@ from wedsync.backup.configuration import (
     repositories,
     restore_command,
 )
-from wedsync.backup.explain import explain, last_complaint
+from wedsync.backup.explain import explain, explain_segment, last_complaint
 from wedsync.backup.identity import IdentityCard
 from wedsync.backup.model import Archive, Backup, BackupKind, Catalogue, RepositoryStatus
 from wedsync.backup.report import (
@@ -42,7 +42,6 @@ from wedsync.errors import (
     RepositoryFull,
     RepositoryUnreachable,
     RestoreFailed,
-    SegmentUnreadable,
     WedsyncError,
     WrongKey,
 )
@@ -160,13 +159,20 @@ class PgBackRest:
 
     def write_config(self) -> Path:
         """Write pgBackRest's configuration file (0600); makes the keys of the repositories on first use."""
+        for directory in (self.home.spool, self.home.log / "pgbackrest", self.home.run / "pgbackrest"):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(self.home.pgbackrest_config, self.config_text().encode(), replace=True)
+        return self.home.pgbackrest_config
+
+    def config_text(self, *, only: int | None = None) -> str:
+        """pgBackRest's configuration, with all repositories or `only` one: it holds their keys."""
         secrets = Secrets(self.home)
         keys = {
             number: secrets.get_or_create(key_name(number))
             for number, repository in repositories(self.config).items()
             if is_encrypted_here(repository)
         }
-        text = render_config(
+        return render_config(
             self.config,
             home=self.home,
             cluster=self.cluster,
@@ -174,11 +180,8 @@ class PgBackRest:
             keys=keys,
             secret=lambda name: secrets.read(name).strip(),
             processors=processors_of_this_machine(),
+            only=only,
         )
-        for directory in (self.home.spool, self.home.log / "pgbackrest", self.home.run / "pgbackrest"):
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(self.home.pgbackrest_config, text.encode(), replace=True)
-        return self.home.pgbackrest_config
 
     def archive_command(self) -> str:
         """PostgreSQL's `archive_command`."""
@@ -391,7 +394,7 @@ class PgBackRest:
 
         Works without the data directory.
         """
-        identity = await self._identity.directory_for(system_id, self.cluster.pgdata)
+        identity = await self.identity(system_id)
         finished = await self._run(
             "archive-get",
             "--no-archive-async",
@@ -404,12 +407,30 @@ class PgBackRest:
         if finished.exit_status == 1:
             return False
         if finished.exit_status != 0:
-            raise explain(finished, "archive-get", repo=repo, otherwise=SegmentUnreadable)
+            raise explain_segment(finished, segment, repo=repo)
         return True
 
     async def archive_push(self, segment: Path) -> None:
         """Archive one finished segment by hand, as a stopped server's `archive_command` would have."""
         await self._call("archive-push", "--no-archive-async", str(segment), deadline=_ANSWER)
+
+    def command_line(
+        self, command: str, *options: str, repo: int | None = None, config: Path | None = None
+    ) -> Sequence[str | Path]:
+        """The words that run a command of pgBackRest, with another configuration than the home's if given one."""
+        return [
+            self.engine.pgbackrest,
+            f"--config={config or self.home.pgbackrest_config}",
+            f"--stanza={self.config.stanza}",
+            *([f"--repo={repo}"] if repo is not None else []),
+            *(option for option in options if option.startswith("--")),
+            command,
+            *(option for option in options if not option.startswith("--")),
+        ]
+
+    async def identity(self, system_id: str) -> Path:
+        """A directory that pgBackRest takes for the data directory of the cluster with this identifier."""
+        return await self._identity.directory_for(system_id, self.cluster.pgdata)
 
     async def _require_readable(self, repo: int, error: WedsyncError) -> None:
         """Raise what is wrong with a repository as a whole, for which pgBackRest blamed a single backup."""
@@ -477,23 +498,13 @@ class PgBackRest:
         on_progress: Progress | None = None,
         priority: Priority | None = None,
     ) -> Finished:
-        words: Sequence[str | Path] = [
-            self.engine.pgbackrest,
-            f"--config={self.home.pgbackrest_config}",
-            f"--stanza={self.config.stanza}",
-            *([f"--repo={repo}"] if repo is not None else []),
-            *(option for option in options if option.startswith("--")),
-            command,
-            *(option for option in options if not option.startswith("--")),
-        ]
-
         def report(line: str) -> None:
             percent = read_percent(line)
             if percent is not None and on_progress is not None:
                 on_progress(percent)
 
         return await run(
-            words,
+            self.command_line(command, *options, repo=repo),
             deadline=deadline,
             env=self.engine.environment,
             on_line=None if on_progress is None else report,

@@ -27,6 +27,8 @@ _ARCHIVE_LINE = re.compile(
     r"archiveId: (?P<id>\S+), total WAL checked: (?P<checked>\d+), total valid WAL: (?P<valid>\d+)"
 )
 _HOLD = "hold"
+BROKEN = "broken"
+"""Annotation of a backup whose files verification found damaged: it stays with the backup, whoever reads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,7 @@ def _backup(row: Mapping[str, Any], clusters: Mapping[tuple[int, int], str]) -> 
         repo_bytes=int(sizes.get("delta") or sizes.get("size") or 0),
         held=annotations.get(_HOLD) or None,
         damaged=bool(row.get("error")),
+        broken=annotations.get(BROKEN) or None,
         system_id=clusters.get((repo, int(row["database"]["id"])), ""),
     )
 

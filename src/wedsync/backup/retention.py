@@ -97,7 +97,7 @@ def _one_repository(
     timelines: Mapping[str, Mapping[int, Timeline]],
 ) -> Retention:
     by_label = {item.label: item for item in backups}
-    good = [item for item in backups if not item.damaged and by_label.keys() >= set(item.references)]
+    good = [item for item in backups if item.is_good and by_label.keys() >= set(item.references)]
     good_fulls = [item for item in good if item.kind is BackupKind.FULL]
     if not good_fulls:
         return Retention(repo=repo, removals=(), keep_fulls=None, base=None)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 
+from wedsync.backup.known_damage import with_known_damage
 from wedsync.backup.model import Backup, BackupKind, Catalogue, RunReason
 from wedsync.backup.pgbackrest import PgBackRest
 from wedsync.backup.records import BackupRecords
@@ -94,6 +95,7 @@ class BackupRuns:
     def __init__(self, *, pgbackrest: PgBackRest, state: StateStore, clock: Clock) -> None:
         self._pgbackrest = pgbackrest
         self._clock = clock
+        self._state = state
         self._timelines = TimelineBook(pgbackrest=pgbackrest, state=state)
         self.records = BackupRecords(state)
 
@@ -152,13 +154,13 @@ class BackupRuns:
 
     async def plan_retention(self) -> tuple[Retention, ...]:
         """What `apply_retention` would remove now."""
-        catalogue = await self._pgbackrest.catalogue()
+        catalogue = with_known_damage(await self._pgbackrest.catalogue(), self._state)
         return await self._plan(catalogue, self._clock.now())
 
     async def remove(self, *, repo: int, label: str) -> None:
         """Remove one backup by hand. Raises `BackupKept` if retention keeps it, saying why."""
         with self._lock(f"removal of {label} from repo{repo}"):
-            catalogue = await self._pgbackrest.catalogue()
+            catalogue = with_known_damage(await self._pgbackrest.catalogue(), self._state)
             self._require(catalogue, repo, label)
             goes = {
                 removal.label
@@ -187,7 +189,7 @@ class BackupRuns:
         return await self._refresh()
 
     async def _refresh(self, repos: tuple[int, ...] | None = None) -> Catalogue:
-        catalogue = await self._pgbackrest.catalogue(repos)
+        catalogue = with_known_damage(await self._pgbackrest.catalogue(repos), self._state)
         self.records.save(catalogue)
         return catalogue
 

@@ -81,6 +81,11 @@ def _wanted(
     now: datetime,
 ) -> Due:
     fulls = [item for item in own if item.kind is BackupKind.FULL]
+    broken = [item for item in own if item.broken is not None]
+    if fulls and fulls[-1] in broken:
+        return Due(repo=repo, kind=BackupKind.FULL, at=now, why="the last full backup is broken")
+    if own and own[-1] in broken:  # what is built on it would be broken as well; on the full backup, it is not
+        return Due(repo=repo, kind=BackupKind.DIFF, at=now, why="the last backup is broken")
     if not fulls:
         return Due(repo=repo, kind=BackupKind.FULL, at=now, why="no full backup of the live timeline")
     full_at = _after(fulls[-1].started_at, full_every, now)

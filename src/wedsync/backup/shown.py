@@ -5,9 +5,10 @@ from datetime import datetime
 
 import msgspec
 
-from wedsync.backup.model import Backup, BackupKind, Catalogue, Problem, RepositoryStatus
+from wedsync.backup.model import Backup, BackupKind, Catalogue, Problem, ProblemKind, RepositoryStatus
 from wedsync.backup.retention import Removal
 from wedsync.backup.survey import Survey
+from wedsync.backup.verification import Coverage, Finding, Repaired
 
 
 class ShownProof(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,8 @@ class ShownBackup(msgspec.Struct, frozen=True, kw_only=True):
     """Pages with a wrong checksum were copied: the cluster was damaged when it was taken."""
     proof: ShownProof | None = None
     """`null`: it was never restored by a drill; it is unproven."""
+    broken: str | None = None
+    """What verification found wrong with its files; `null`: nothing."""
 
 
 class ShownRepository(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +78,26 @@ class BackupTaken(msgspec.Struct, frozen=True, kw_only=True):
     repos: Sequence[TakenInRepo]
 
 
+class ShownCoverage(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a repository was read within the time that is allowed."""
+
+    repo: int
+    files: int
+    bytes: int
+    read_files: int
+    read_bytes: int
+    share: float
+    """Read part of all bytes, 0 to 1."""
+    oldest_read_at: datetime | None
+    """When the file was read that was not read for longest; `null`: one never was."""
+    behind_since: datetime | None
+    """Since when a file is overdue; `null`: none is."""
+    done_at: datetime | None
+    """When everything will have been read; `null`: it is."""
+    error: str | None
+    """Why it cannot be read now."""
+
+
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """What a reading of whole repositories found."""
 
@@ -82,6 +105,39 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     checked: int
     """Files and WAL segments that were read."""
     problems: Sequence[Problem]
+    """What is wrong, less what was repaired."""
+    repaired: Sequence[Repaired] = ()
+    """What was done, or would be (`done` says which), about each problem."""
+    coverage: Sequence[ShownCoverage] = ()
+
+
+class ShownFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that verification found, and what became of it."""
+
+    repo: int
+    label: str | None
+    file: str | None
+    problem: str
+    kind: ProblemKind
+    critical: bool
+    """Whether a moment cannot be restored because of it."""
+    found_at: datetime
+    ended_at: datetime | None
+    ended_by: str | None
+    repair: str | None
+    """What was done about it, or why nothing could be."""
+    quarantine: str | None
+    """Where the damaged file was put aside."""
+
+
+class VerificationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far reading the repositories has come, and what is wrong in them."""
+
+    ok: bool
+    coverage: Sequence[ShownCoverage]
+    problems: Sequence[ShownFinding]
+    recent: Sequence[ShownFinding]
+    """What was repaired or read whole again in the last week."""
 
 
 class Expired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -169,6 +225,7 @@ def show_backup(backup: Backup, proof: ShownProof | None = None) -> ShownBackup:
         held=backup.held,
         damaged=backup.damaged,
         proof=proof,
+        broken=backup.broken,
     )
 
 
@@ -236,6 +293,39 @@ def show_taken(taken: Sequence[tuple[Backup, float]]) -> BackupTaken:
             )
             for item, seconds in taken
         ],
+    )
+
+
+def show_coverage(item: Coverage) -> ShownCoverage:
+    """How far reading one repository has come, as it is listed."""
+    return ShownCoverage(
+        repo=item.repo,
+        files=item.files,
+        bytes=item.bytes,
+        read_files=item.read_files,
+        read_bytes=item.read_bytes,
+        share=round(item.share, 4),
+        oldest_read_at=item.oldest_read_at,
+        behind_since=item.behind_since,
+        done_at=item.done_at,
+        error=item.error,
+    )
+
+
+def show_finding(item: Finding) -> ShownFinding:
+    """What was found, as it is listed."""
+    return ShownFinding(
+        repo=item.problem.repo,
+        label=item.problem.label,
+        file=item.problem.file,
+        problem=item.problem.problem,
+        kind=item.problem.kind,
+        critical=item.problem.critical,
+        found_at=item.found_at,
+        ended_at=item.ended_at,
+        ended_by=item.ended_by,
+        repair=item.repair,
+        quarantine=item.quarantine,
     )
 
 

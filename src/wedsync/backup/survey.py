@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from wedsync.backup.commits import CommitReader
+from wedsync.backup.known_damage import with_known_damage
 from wedsync.backup.model import Archive, Catalogue, RepositoryStatus, SegmentCommits
 from wedsync.backup.pgbackrest import PgBackRest
 from wedsync.backup.timelines import TimelineBook, goes_on_behind
@@ -31,13 +32,14 @@ class Surveyor:
 
     def __init__(self, *, pgbackrest: PgBackRest, state: StateStore, clock: Clock) -> None:
         self._pgbackrest = pgbackrest
+        self._state = state
         self._clock = clock
         self.commits = CommitReader(pgbackrest=pgbackrest, state=state)
         self.timelines = TimelineBook(pgbackrest=pgbackrest, state=state)
 
     async def survey(self) -> Survey:
         """Read every repository that can be read; the others are in `Survey.problems`."""
-        catalogue = await self._pgbackrest.catalogue()
+        catalogue = with_known_damage(await self._pgbackrest.catalogue(), self._state)
         statuses = {status.repo: status for status in catalogue.repositories}
         archives: list[Archive] = []
         for repo, status in statuses.items():

@@ -134,8 +134,8 @@ def recovery_windows(
     """What can be restored from these backups and archives.
 
     `timelines` by system id; `unreadable` are segments (repository, name) that are there but damaged: as good
-    as missing. Holes in the WAL before `promised_from` are what retention leaves, and no gaps. Backups with
-    damaged pages start no window.
+    as missing. Holes in the WAL before `promised_from` are what retention leaves, and no gaps. Backups that
+    are damaged start no window.
     """
     per_repo: list[Window] = []
     gaps: list[Gap] = []
@@ -171,7 +171,7 @@ def _usable(backups: Sequence[Backup], archive: Archive) -> tuple[Backup, ...]:
     """Backups of this cluster and repository that are whole and clean."""
     here = [item for item in backups if item.repo == archive.repo and item.system_id == archive.system_id]
     labels = {item.label for item in here}
-    return tuple(item for item in here if not item.damaged and labels.issuperset(item.references))
+    return tuple(item for item in here if item.is_good and labels.issuperset(item.references))
 
 
 def _runs(present: Iterable[str], backups: Sequence[Backup], legs: Sequence[Leg]) -> tuple[_Run, ...]:

@@ -38,25 +38,26 @@ def register(main: click.Group) -> None:
         return await _list(home_path, as_json=as_json)
 
     @click.option("--repo", type=int, help="One repository only; all of them if left out.")
-    async def verify(*, home_path: str | None, as_json: bool, repo: int | None) -> Exit:
+    @click.option("--repair", is_flag=True, help="Put back what can be, from another repository or from pg_wal.")
+    @click.option("--dry-run", is_flag=True, help="Say what --repair would put back.")
+    @click.option("--status", is_flag=True, help="How far the keeper's reading has come; reads nothing.")
+    async def verify(
+        *, home_path: str | None, as_json: bool, repo: int | None, repair: bool, dry_run: bool, status: bool
+    ) -> Exit:
         """Read every file of the repositories and check the chain of the WAL.
 
         Exit code 0 when all is whole, 3 when something is not.
 
         \b
-        Example: wedsync backup verify --repo 2
+        Example: wedsync backup verify --repair --dry-run
         """
-        from wedsync.app import verify_backups
+        from wedsync.cli.verification import show_status, verify_now
 
-        found = await verify_backups(open_platform(home_path), repo=repo)
-        if as_json:
-            put_json(found)
-        elif found.ok:
-            click.echo(f"all well: {found.checked} files and WAL segments are whole")
-        else:
-            click.echo(f"{len(found.problems)} problems in {found.checked} files and WAL segments:")
-            put_table([asdict(item) for item in found.problems], ["repo", "label", "file", "problem"])
-        return Exit.DONE if found.ok else Exit.NO
+        if status and (repair or dry_run or repo is not None):
+            raise click.UsageError("--status goes with no other option: it reads and repairs nothing")
+        if status:
+            return show_status(home_path, as_json=as_json)
+        return await verify_now(home_path, as_json=as_json, repo=repo, repair=repair, dry_run=dry_run)
 
     @click.option("--repo", type=int, help="With --label: the repository it is in.")
     @click.option("--label", help="One backup that retention lets go of; all of them if left out.")

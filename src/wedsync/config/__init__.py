@@ -24,6 +24,7 @@ from wedsync.config.model import (
     RepositoryKind,
     SigningMethod,
     StatementTimeouts,
+    VerificationConfig,
 )
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Setting",
     "SigningMethod",
     "StatementTimeouts",
+    "VerificationConfig",
     "default_home",
     "format_value",
     "load_config",

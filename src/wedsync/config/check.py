@@ -120,6 +120,8 @@ def _ranges(config: Config) -> Iterator[tuple[str, float, tuple[float, float]]]:
     yield "preview.processes", config.preview.processes, (0, 999)
     yield "preview.nice", config.preview.nice, (0, 19)
     yield "preview.keep_free", config.preview.keep_free, (0, 1e15)
+    yield "backup.verification.nice", config.backup.verification.nice, (0, 19)
+    yield "backup.verification.bytes_per_second", config.backup.verification.bytes_per_second, (100_000, 10**11)
     yield "backup.compression_level", config.backup.compression_level, _LEVELS[config.backup.compression]
 
 
@@ -137,6 +139,7 @@ def _pauses(config: Config) -> Iterator[tuple[str, timedelta]]:
     """Durations that something waits for: none may be so short that it never rests."""
     for name in ("archive_timeout", "heartbeat_every", "retry_after", "deadline"):
         yield f"backup.{name}", getattr(config.backup, name)
+    yield "backup.verification.within", config.backup.verification.within
     for name in ("token_lasts", "session_idle", "letter_lasts"):
         yield f"auth.{name}", getattr(config.auth, name)
     yield "auth.mail.deadline", config.auth.mail.deadline

@@ -288,6 +288,21 @@ class RepositoryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """None: no incremental backups to this repository."""
 
 
+class VerificationConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the repositories are read again and again (docs/explanation/verification.md)."""
+
+    enabled: bool = True
+    """Whether the keeper reads the repositories by itself."""
+    within: timedelta = timedelta(days=7)
+    """Every file of every repository is read to its end, and compared, at least this often."""
+    bytes_per_second: int = 20_000_000
+    """Repositories are read no faster than this, all together."""
+    nice: int = 15
+    """Niceness of what reads, 0 to 19: whoever else wants the processor goes first."""
+    repair: bool = True
+    """Whether missing or damaged WAL, and pgBackRest's own files, are put back from where they are whole."""
+
+
 class BackupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Recovery points, how long they are kept and where."""
 
@@ -315,6 +330,7 @@ class BackupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Parallel processes of a backup or restore; 0: one per processor."""
     deadline: timedelta = timedelta(hours=12)
     """A run that takes longer is stopped and counted as failed."""
+    verification: VerificationConfig = VerificationConfig()
     repo1: RepositoryConfig = RepositoryConfig(path="repo1")
     repo2: RepositoryConfig | None = RepositoryConfig(path="repo2", incr_every=timedelta(hours=6))
 

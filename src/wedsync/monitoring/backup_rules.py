@@ -111,7 +111,7 @@ def repository_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
             words="there is no backup repository",
             next_step="set backup.repo1 in wedsync.toml",
         )
-    none_good = all(item.damaged for item in survey.backups)
+    none_good = all(not item.is_good for item in survey.backups)
     if none_good and any(item.ok for item in survey.repositories):
         yield Issue(
             severity=State.CRITICAL,
@@ -136,9 +136,9 @@ def repository_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
 def _late_backups(
     repository: Repository, survey: SurveyFacts, now: datetime, *, scheduled: bool
 ) -> Iterator[Issue]:
-    here = [item for item in survey.backups if item.repo == repository.repo and not item.damaged]
+    here = [item for item in survey.backups if item.repo == repository.repo and item.is_good]
     if not here:
-        if any(not item.damaged for item in survey.backups):
+        if any(item.is_good for item in survey.backups):
             yield Issue(
                 severity=State.WARNING,
                 code="no_backup",
@@ -218,7 +218,7 @@ def _last_clean_before(damaged: KeptBackup, survey: SurveyFacts | None) -> KeptB
     clean = [
         item
         for item in (survey.backups if survey else ())
-        if not item.damaged and item.finished_at < damaged.finished_at
+        if item.is_good and item.finished_at < damaged.finished_at
     ]
     return max(clean, key=lambda item: item.finished_at, default=None)
 
@@ -317,7 +317,7 @@ def continuous_window(survey: SurveyFacts | None) -> RecoveryWindow | None:
 
 def last_good_backup(survey: SurveyFacts | None) -> KeptBackup | None:
     """The newest backup without damage, in whatever repository."""
-    good = [item for item in survey.backups if not item.damaged] if survey else []
+    good = [item for item in survey.backups if item.is_good] if survey else []
     return max(good, key=lambda item: item.finished_at, default=None)
 
 

@@ -34,6 +34,7 @@ from wedsync.monitoring.facts import (
     Repository,
     SurveyFacts,
 )
+from wedsync.monitoring.verification import read_verification
 from wedsync.process import is_alive
 from wedsync.sql import statements
 from wedsync.state import StateStore, as_moment
@@ -95,7 +96,7 @@ async def collect(
     async with asyncio.TaskGroup() as group:
         database = group.create_task(part(Part.DATABASE, _database(sources, within)))
         survey = group.create_task(part(Part.REPOSITORIES, _survey(sources), survey_within or within))
-        records = group.create_task(part(Part.RECORDS, _records(sources)))
+        records = group.create_task(part(Part.RECORDS, _records(sources, collected_at)))
         processes = group.create_task(part(Part.PROCESSES, _processes(sources)))
         disks = group.create_task(part(Part.DISKS, asyncio.to_thread(read_disks, sources.home, sources.config)))
         certificate = group.create_task(part(Part.CERTIFICATE, _certificate(sources)))
@@ -184,11 +185,16 @@ async def _survey(sources: Sources) -> SurveyFacts:
     return replace(survey, repositories=(*scheduled, *repositories.values()))
 
 
-async def _records(sources: Sources) -> Records:
+async def _records(sources: Sources, now: datetime) -> Records:
     if sources.state is None:
         raise sqlite3.OperationalError("state.db cannot be opened")
     records = read_records(sources.state, sources.home)
-    return records if sources.proof is None else replace(records, proof=sources.proof())
+    if sources.proof is not None:
+        records = replace(records, proof=sources.proof())
+    verification = sources.config.backup.verification
+    if not verification.enabled:
+        return records
+    return replace(records, verification=read_verification(sources.state, within=verification.within, now=now))
 
 
 def read_records(state: StateStore, home: Home) -> Records:

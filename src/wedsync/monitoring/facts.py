@@ -101,6 +101,13 @@ class KeptBackup:
     repo_bytes: int
     held: str | None = None
     damaged: bool = False
+    broken: bool = False
+    """Whether verification found its files damaged."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether a recovery may begin with it."""
+        return not self.damaged and not self.broken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +226,49 @@ class ProofFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoundDamage:
+    """Something that is wrong in a repository, or was. Source: `verification_findings` of the state file."""
+
+    repo: int
+    kind: str
+    label: str | None
+    file: str | None
+    problem: str
+    critical: bool
+    """Whether a moment cannot be restored because of it."""
+    found_at: datetime
+    repair: str | None = None
+    """What was done, or why nothing could be."""
+    repaired_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryReading:
+    """How reading one repository goes."""
+
+    repo: int
+    listed_at: datetime | None = None
+    read_at: datetime | None = None
+    overdue_since: datetime | None = None
+    """Since when a file should have been read again."""
+    error: str | None = None
+    error_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationFacts:
+    """What reading the repositories has shown."""
+
+    within: timedelta
+    """Each file is read at least this often."""
+    repositories: tuple[RepositoryReading, ...] = ()
+    open: tuple[FoundDamage, ...] = ()
+    """Oldest first."""
+    ended: tuple[FoundDamage, ...] = ()
+    """Over since a day at the most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
     """What the state file holds that a verdict needs."""
 
@@ -230,6 +280,8 @@ class Records:
     """The last ones, newest first."""
     proof: ProofFacts | None = None
     """`None` where there are no drills: no backups are taken from here."""
+    verification: VerificationFacts | None = None
+    """`None`: nobody reads the repositories by himself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from wedsync.monitoring.server_rules import (
     recovery_issues,
     unknown_issues,
 )
+from wedsync.monitoring.verification_rules import verification_issues
 from wedsync.words import age_words, short_moment_words
 
 Rule = Callable[[Facts, datetime], Iterable[Issue]]
@@ -39,6 +40,7 @@ RULES: tuple[Rule, ...] = (
     repository_issues,
     proof_issues,
     run_issues,
+    verification_issues,
     disk_issues,
     process_issues,
     job_issues,

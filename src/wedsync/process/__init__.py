@@ -3,6 +3,7 @@
 from wedsync.process.locks import FileLock, LockHolder
 from wedsync.process.priority import Priority
 from wedsync.process.run import Finished, run, spawn_detached
+from wedsync.process.stream import Stream, stream
 from wedsync.process.supervision import (
     ProcessFact,
     RestartPolicy,
@@ -20,6 +21,7 @@ __all__ = [
     "Priority",
     "ProcessFact",
     "RestartPolicy",
+    "Stream",
     "Supervised",
     "Supervisor",
     "failures_after",
@@ -27,5 +29,6 @@ __all__ = [
     "restart_delay",
     "run",
     "spawn_detached",
+    "stream",
     "wait_for_exit",
 ]

@@ -96,12 +96,12 @@ async def run(
             )
             exit_status = await process.wait()
     except TimeoutError as error:
-        await _stop_group(process)
+        await stop_group(process)
         raise ProgramTimedOut(
             f"{program} did not end within {deadline.total_seconds():g} s", detail="it was stopped"
         ) from error
     except BaseException:
-        await _stop_group(process)
+        await stop_group(process)
         raise
     return Finished(
         program=program, exit_status=exit_status, stdout=stdout, stderr=stderr, took_s=monotonic() - started
@@ -126,7 +126,7 @@ async def _read(stream: asyncio.StreamReader, report: Callable[[str], None] | No
     return b"".join(kept).decode(errors="replace")
 
 
-async def _stop_group(process: asyncio.subprocess.Process) -> None:
+async def stop_group(process: asyncio.subprocess.Process) -> None:
     """End a program and what it started; the program is our own child, so its group id is its pid."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):

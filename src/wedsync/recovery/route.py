@@ -72,7 +72,7 @@ def find_route(
     """The route from the newest of `backups` to `last_segment`; `None` if WAL is missing on each.
 
     `backups` are those that end before the moment wanted. `also_here` are segments on this machine that
-    are not archived. A backup with damaged pages, or that misses a backup it refers to, is no base.
+    are not archived. A backup that is damaged, or that misses a backup it refers to, is no base.
     """
     have = {*archive.segments, *also_here}
     labels = {backup.label for backup in backups if backup.repo == archive.repo}
@@ -82,7 +82,7 @@ def find_route(
         for backup in backups
         if backup.repo == archive.repo
         and backup.system_id == archive.system_id
-        and not backup.damaged
+        and backup.is_good
         and labels.issuperset(backup.references)
         and leads_to(backup, legs)
     ]

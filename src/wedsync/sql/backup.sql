@@ -5,6 +5,10 @@ select system_identifier::text as system_id,
   from pg_control_system()
  where not pg_is_in_recovery();
 
+-- name: archived_tail
+-- What the archiver was last told to be archived, and when. Source: pg_stat_archiver.
+select last_archived_wal, last_archived_time from pg_stat_archiver where last_archived_wal is not null;
+
 -- name: create_heartbeat
 create table if not exists ops.heartbeat (
     id smallint primary key check (id = 1),
