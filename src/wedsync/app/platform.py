@@ -253,6 +253,7 @@ class Platform:
         from wedsync.drills import Driller
 
         return Driller(
+            verify=self.verifier.verify,
             copies=self.copies,
             surveyor=self.surveyor,
             engine=self.engine,

@@ -62,8 +62,6 @@ def recovery_settings(target: RestoreTarget) -> Mapping[str, str]:
     match target.kind:
         case TargetKind.TIME | TargetKind.NAME | TargetKind.LSN:
             stops = {f"recovery_target_{target.kind}": target.value()}
-            if target.exclusive:
-                stops["recovery_target_inclusive"] = "off"
         case TargetKind.IMMEDIATE:
             stops = {"recovery_target": "immediate"}
         case TargetKind.DEFAULT:

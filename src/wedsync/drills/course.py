@@ -1,10 +1,12 @@
 """One drill from the plan to the last check: make the copy, look, let it take writes, look again."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 
+from wedsync.backup import Verification
 from wedsync.cluster import Engine
 from wedsync.config import Config
 from wedsync.copies import Copies, Copy, CopyOrder, CopyPlan, Effort, Purpose
@@ -28,6 +30,9 @@ from wedsync.recovery import Phase, Report
 from wedsync.state import StateStore
 from wedsync.words import without_paths
 
+Verify = Callable[[int], Awaitable[Verification]]
+_VERIFIED_WITHIN = timedelta(minutes=15)
+_NAMED = 3
 _PROVES_NOTHING_GOOD = (RestoreFailed, SegmentUnreadable, CopyFailed, RecoveryFailed, WrongKey)
 """Errors that say of the backup that it cannot be restored."""
 
@@ -67,14 +72,16 @@ class Course:
         checks: CheckList,
         effort: Effort,
         purpose: Purpose,
+        verify: Verify | None,
         keep: Callable[[Drill], None],
         report: Report,
     ) -> None:
-        """`keep` writes down how it stands."""
+        """`keep` writes down how it stands; `verify` reads a repository whole, to name what is damaged in it."""
         self.drill = drill
         self.copy: Copy | None = None
         self.purpose = purpose
         self._effort = effort
+        self._verify = verify
         self._order = order
         self._copies = copies
         self._engine = engine
@@ -120,6 +127,7 @@ class Course:
             )
         except _PROVES_NOTHING_GOOD as error:
             self._failed("restore", error, took_s=monotonic() - began)
+            await self._name_damage(plan)
             return
         for part, phase in ((Part.RESTORE, Phase.RESTORE), (Part.REPLAY, Phase.REPLAY)):
             self.took(part, self.copy.phases_s.get(phase, 0.0))
@@ -128,6 +136,31 @@ class Course:
         await self._note_place(self.copy, plan)
         await self._check(self._checks.paused)
         await self._promote(self.copy)
+
+    async def _name_damage(self, plan: CopyPlan) -> None:
+        """Which files are damaged: pgBackRest names none where one cannot be decompressed or decrypted."""
+        if self._verify is None:
+            return
+        began = monotonic()
+        self._report(Phase.RESTORE, f"reading repo{plan.repo} whole, to name what is damaged")
+        try:
+            async with asyncio.timeout(_VERIFIED_WITHIN.total_seconds()):
+                found = await self._verify(plan.repo)
+        except (WedsyncError, TimeoutError) as error:
+            said = error.in_one_line() if isinstance(error, WedsyncError) else "it takes too long"
+            detail = f"not known ({said}): wedsync backup verify --repo {plan.repo} names them"
+        else:
+            own = {plan.base.label, *plan.base.references}
+            problems = [item for item in found.problems if item.label in {None, *own}]
+            named = "; ".join(
+                f"{item.label or 'archive'}: {item.file}: {item.problem}" for item in problems[:_NAMED]
+            )
+            more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+            detail = f"{named}{more}" if named else "every file in the repository is whole"
+        damaged = CheckResult(
+            name="damaged files", ok=False, detail=self._shown(detail), took_s=monotonic() - began
+        )
+        self._stands(replace(self.drill, checks=(*self.drill.checks, damaged)))
 
     async def _move_on(self, copy: Copy, plan: CopyPlan, witness: Witness | None) -> bool:
         """Check at the witness's place, then go on to the moment; whether it got there."""
@@ -167,11 +200,10 @@ class Course:
         """The plan to the place of a witness; where it cannot be reached, the one to the moment."""
         order = CopyOrder(target=witness.lsn, repo=plan.repo, label=plan.base.label, timeline=witness.timeline)
         try:
-            first = await self._copies.plan(order)
+            return await self._copies.plan(order)
         except WedsyncError as error:
             self._report(Phase.RESTORE, f"the witness of {witness.at.isoformat()} is not reached: {error.message}")
             return plan
-        return replace(first, restore_target=replace(first.restore_target, exclusive=True))
 
     async def _check(self, checks: Sequence[Check], *, witness: Witness | None = None) -> None:
         copy = self.copy
@@ -212,11 +244,12 @@ class Course:
     async def _note_place(self, copy: Copy, plan: CopyPlan) -> None:
         position = await copy.position()
         moment = self.drill.moment
+        behind_end = position.at or plan.base.finished_at  # nothing was replayed behind the end of the backup
         self._stands(
             replace(
                 self.drill,
-                restored_to=moment if moment is not None and not plan.clamped else position.at or plan.target_at,
-                last_commit_at=position.at,
+                restored_to=moment if moment is not None and not plan.clamped else behind_end,
+                last_commit_at=behind_end,
                 known_commit_at=known_commit(self._state, plan.timeline, moment) if moment is not None else None,
             )
         )

@@ -14,7 +14,7 @@ from wedsync.config import Config, DrillsConfig, Home
 from wedsync.copies import Copies, Copy, Effort, Purpose
 from wedsync.drills.check import CheckResult
 from wedsync.drills.choice import choose
-from wedsync.drills.course import CheckList, Course
+from wedsync.drills.course import CheckList, Course, Verify
 from wedsync.drills.drill import Drill, Outcome, Part, Reason, Trouble
 from wedsync.drills.evidence import remove_evidence, write_evidence
 from wedsync.drills.order import DrillOrder
@@ -88,8 +88,10 @@ class Driller:
         clock: Clock,
         rng: Random | None = None,
         checks: CheckList | None = None,
+        verify: Verify | None = None,
     ) -> None:
-        """`rng` decides what an order leaves to chance."""
+        """`rng` decides what an order leaves to chance; `verify` names what is damaged in a repository."""
+        self._verify = verify
         self._copies = copies
         self._surveyor = surveyor
         self._engine = engine
@@ -143,6 +145,7 @@ class Driller:
                 state=self._state,
                 checks=self._checks,
                 effort=effort,
+                verify=self._verify,
                 purpose=Purpose.PREVIEW if keep else Purpose.DRILL,
                 keep=self.records.save,
                 report=report,

@@ -1,0 +1,58 @@
+"""Drills of a protected home, with one check of the test's own."""
+
+from collections.abc import Awaitable, Callable
+from random import Random
+from time import monotonic
+
+from support.recoveries import Protected
+from wedsync.copies import Effort
+from wedsync.drills import CheckList, CheckResult, Drill, DrillContext, Driller, DrillOrder, Reason
+
+GENTLE = Effort(nice=0, idle_disk=False, processes=2, least_free_bytes=1)
+
+
+async def counts_tables(context: DrillContext) -> CheckResult:
+    """How many tables the copy has."""
+    began = monotonic()
+    async with await context.copy.target().connect() as connection:
+        row = await (await connection.execute("select count(*) from pg_class where relkind = 'r'")).fetchone()
+    assert row is not None
+    return CheckResult(name="tables", ok=bool(row[0]), detail=f"{row[0]} tables", took_s=monotonic() - began)
+
+
+async def writes(context: DrillContext) -> CheckResult:
+    """Whether the promoted copy takes a write."""
+    async with await context.copy.target().connect() as connection:
+        await connection.execute("create table written (n int)")
+    return CheckResult(name="writes", ok=True, detail="a table was made", took_s=0.0)
+
+
+def driller(
+    own: Protected, *, check: Callable[[DrillContext], Awaitable[CheckResult]] = counts_tables, seed: int = 7
+) -> Driller:
+    """A driller of this home; chance is the same in each run of a test."""
+    platform = own.platform
+    platform.pgbackrest.write_config()
+    return Driller(
+        copies=platform.copies,
+        surveyor=platform.surveyor,
+        engine=platform.engine,
+        home=platform.home,
+        config=platform.config,
+        state=platform.state,
+        clock=platform.clock,
+        rng=Random(seed),
+        verify=platform.verifier.verify,
+        checks=CheckList(at_witness=(), paused=(check,), writing=(writes,), offline=()),
+    )
+
+
+async def drill(own: Protected, order: DrillOrder, *, effort: Effort = GENTLE, by: Driller | None = None) -> Drill:
+    """Run one."""
+    return await (by or driller(own)).run(order, reason=Reason.OPERATOR, by="test", effort=effort)
+
+
+def nothing_left(own: Protected) -> bool:
+    """Whether no copy is left, neither its files nor its processes."""
+    copies = own.home.copies
+    return not copies.exists() or not any(copies.iterdir())
