@@ -429,6 +429,18 @@ class WitnessHeldUp(WedsyncError):
     code = "WS461"
 
 
+class RowsOutcomeUnknown(WedsyncError):
+    """The connection was lost at the commit of rows that were brought back, and nobody can be asked."""
+
+    code = "WS437"
+
+
+class RowsInterrupted(WedsyncError):
+    """The server ended the work before the commit: nothing was done."""
+
+    code = "WS438"
+
+
 class MigrationsRefused(WedsyncError):
     """Files, or files and ledger, do not agree; nothing was run."""
 

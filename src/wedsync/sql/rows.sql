@@ -73,3 +73,51 @@ select jsonb_build_object(
 -- name: snapshot
 -- Everything after it, in this transaction, is of one moment, and nothing is written.
 set transaction isolation level repeatable read, read only;
+
+-- name: place
+select to_regclass('ops.row_recovery_rows') is not null;
+
+-- name: write_entry
+insert into ops.row_recoveries (id, scope, belongs_to, restored_to, by, reason, undoes, put_back, changed, removed, kept,
+                                expires_at)
+values (%(id)s, %(scope)s, %(belongs_to)s, %(restored_to)s, %(by)s, %(reason)s, %(undoes)s, %(put_back)s, %(changed)s,
+        %(removed)s, %(kept)s, %(expires_at)s);
+
+-- name: mark_undone
+update ops.row_recoveries set undone_by = %(by)s where id = %(id)s;
+
+-- name: past_recoveries
+select v.id, v.at, v.scope, v.belongs_to, v.restored_to, v.by, v.reason, v.undoes, v.undone_by, v.put_back, v.changed,
+       v.removed, v.kept, v.expires_at, v.transaction_id::text as transaction_id,
+       coalesce(r.tables, '{}') as tables, coalesce(r.rows, 0) as rows
+  from ops.row_recoveries v
+  left join lateral (select array_agg(distinct table_name) as tables, count(*) as rows
+                       from ops.row_recovery_rows where recovery_id = v.id and v.expires_at > clock_timestamp()) r on true
+ where %(id)s::uuid is null or v.id = %(id)s
+ order by v.at desc
+ limit %(limit)s;
+
+-- name: recovery_is_there
+select exists (select from ops.row_recoveries where id = %(id)s);
+
+-- name: begin_apply
+select set_config('lock_timeout', %(lock_timeout)s, true), set_config('application_name', %(program)s, true),
+       set_config('request.id', %(request)s, true);
+
+-- name: as_replica
+-- As logical replication writes: triggers that touch, guard or derive do not fire, nor do foreign keys.
+set local session_replication_role = replica;
+
+-- name: database_now
+select clock_timestamp();
+
+-- name: one_moment
+-- Everything after it, in this transaction, is of one moment.
+set transaction isolation level repeatable read;
+
+-- name: path_of_the_database
+-- Triggers that fire in any case find what they look for as always.
+set local search_path to default;
+
+-- name: path_of_ours
+set local search_path to pg_catalog;

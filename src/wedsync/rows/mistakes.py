@@ -1,0 +1,151 @@
+"""Which changes are the mistake that is taken back; a row that anybody else changed since is a conflict.
+
+Without a word about it, the mistake is every transaction since that deleted some of the rows and added none. With
+`by` or `transactions` it is what they name, and nothing else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+from uuid import UUID
+
+import msgspec
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from wedsync.rows.compare import Side
+from wedsync.rows.outcome import Choice, OnConflict
+from wedsync.rows.staged import Staged
+
+CHANGES: Final = Identifier("pg_temp", "ws_changes")
+"""What the history knows: table_name, row_key, at, transaction_id, actor, operation, number."""
+_MISTAKES: Final = Identifier("pg_temp", "ws_mistakes")
+
+
+class ChangeHistory(Protocol):
+    """Who changed which rows since a moment."""
+
+    async def fill(self, live: Side, staged: Sequence[Staged], since: datetime) -> None:
+        """Insert into `CHANGES` every change of the rows in the staged tables that was committed after `since`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """Whose changes are taken back without asking."""
+
+    by: tuple[str, ...] = ()
+    """Actors, as the history calls them."""
+    transactions: tuple[str, ...] = ()
+
+    @property
+    def is_named(self) -> bool:
+        return bool(self.by or self.transactions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """What becomes of conflicts."""
+
+    on_conflict: OnConflict = OnConflict.ASK
+    choices: tuple[tuple[str, tuple[str, ...], Choice], ...] = ()
+    """Table, key and choice of single rows."""
+
+
+async def read_history(
+    live: Side, history: ChangeHistory | None, staged: Sequence[Staged], since: datetime, mistake: Mistake
+) -> None:
+    """Fill `CHANGES`, and find out which transactions are the mistake."""
+    await live.execute(
+        SQL(
+            "create temporary table {} (table_name text, row_key jsonb, at timestamptz, transaction_id text,"
+            " actor text, operation text, number bigint) on commit drop"
+        ).format(CHANGES)
+    )
+    if history is not None and staged:
+        await history.fill(live, staged, since)
+    await live.execute(SQL("create index on {} (table_name, row_key)").format(CHANGES))
+    await live.execute(SQL("analyze {}").format(CHANGES))
+    await live.execute(
+        SQL("create temporary table {} on commit drop as {}").format(_MISTAKES, _transactions(mistake))
+    )
+
+
+def _transactions(mistake: Mistake) -> Composed:
+    if mistake.is_named:
+        return SQL(
+            "select distinct transaction_id from {} where transaction_id = any ({}::text[])"
+            " or lower(actor) = any ({}::text[])"
+        ).format(CHANGES, Literal(list(mistake.transactions)), Literal([name.lower() for name in mistake.by]))
+    return SQL(
+        "select transaction_id from {} group by transaction_id"
+        " having bool_or(operation = 'delete') and not bool_or(operation = 'insert')"
+    ).format(CHANGES)
+
+
+async def mark_changed(live: Side, item: Staged) -> None:
+    """Mark the rows that somebody else changed since, and those of which nobody knows who did."""
+    values = {"diff": item.diff, "changes": CHANGES, "mistakes": _MISTAKES, "name": Literal(item.name)}
+    await live.execute(
+        SQL(
+            "update {diff} d set ws_decision = 'ask', ws_why = 'changed_since',"
+            " ws_detail = case d.ws_kind when 'returns' then 'changed before it was deleted'"
+            "   when 'changes' then 'changed since' else 'added since' end"
+            " where d.ws_why is null and exists ("
+            "   select from {changes} c where c.table_name = {name} and c.row_key = d.ws_key"
+            "      and not exists (select from {mistakes} m where m.transaction_id = c.transaction_id))"
+        ).format(**values)
+    )
+    await live.execute(
+        SQL(
+            "update {diff} d set ws_decision = 'ask', ws_why = 'author_unknown',"
+            " ws_detail = case d.ws_kind when 'changes' then 'changed since' else 'added since' end"
+            "   || ', and the history does not say by whom'"
+            " where d.ws_why is null and d.ws_kind <> 'returns' and not exists ("
+            "   select from {changes} c where c.table_name = {name} and c.row_key = d.ws_key)"
+        ).format(**values)
+    )
+
+
+async def mark_not_as_left(live: Side, item: Staged, recovery: UUID) -> None:
+    """For an undo: mark the rows that are no longer as the recovery left them."""
+    await live.execute(
+        SQL(
+            "update {diff} d set ws_decision = 'ask', ws_why = 'changed_since',"
+            " ws_detail = case when r.after_hash is null then 'added since' when d.ws_now_hash is null"
+            "   then 'removed since' else 'changed since' end"
+            "  from ops.row_recovery_rows r"
+            " where r.recovery_id = {recovery} and r.table_name = {name} and r.row_key = d.ws_key"
+            "   and d.ws_why is null and r.after_hash is distinct from d.ws_now_hash"
+        ).format(diff=item.diff, recovery=Literal(recovery), name=Literal(item.name))
+    )
+
+
+async def decide(live: Side, item: Staged, decisions: Decisions) -> None:
+    """Apply what was chosen: for all rows in conflict, then for single ones."""
+    keep_all = decisions.on_conflict is OnConflict.KEEP
+    if decisions.on_conflict is not OnConflict.ASK:
+        await live.execute(
+            SQL("update {} d set ws_decision = {} where d.ws_why is not null and (not d.ws_final or {})").format(
+                item.diff, Literal(decisions.on_conflict.value), Literal(keep_all)
+            )
+        )
+    for choice in Choice:
+        keys = [list(key) for table, key, chosen in decisions.choices if table == item.name and chosen is choice]
+        if keys:
+            await live.execute(
+                SQL(
+                    "update {} d set ws_decision = {} where d.ws_why is not null and (not d.ws_final or {})"
+                    " and array(select jsonb_array_elements_text(d.ws_key))::text[] in"
+                    " (select array(select jsonb_array_elements_text(k)) from jsonb_array_elements({}::jsonb) as k)"
+                ).format(item.diff, Literal(choice.value), Literal(choice is Choice.KEEP), Literal(_as_json(keys)))
+            )
+
+
+def mistaken() -> Composed:
+    """The transactions that are taken back."""
+    return SQL("select transaction_id from {}").format(_MISTAKES)
+
+
+def _as_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
