@@ -1,7 +1,7 @@
 """Rows that cannot come back, or cannot go: what refers to what, and what must be unique.
 
-Each check looks at the tables as they would be. A row that cannot is left as it is; then another may no longer have
-what it refers to, so the checks are repeated until they find nothing new.
+Each check looks at the tables as they would be. A row that cannot is left as it is; then another may no longer
+have what it refers to, so the checks are repeated until they find nothing new.
 """
 
 from collections.abc import Sequence
@@ -87,7 +87,8 @@ def _taken(item: Staged, unique: UniqueKey) -> Composed:
         "predicate": SQL("true") if unique.predicate is None else _as_written(unique.predicate),
     }
     query = SQL(
-        "from {past} p join {now} o on {alike} where {same} and ({o_key}) is distinct from ({p_key}) and not {going}"
+        "from {past} p join {now} o on {alike} where {same} and ({o_key}) is distinct from ({p_key})"
+        " and not {going}"
     ).format(
         past=side.format(rows=item.past, **parts),
         now=side.format(rows=item.table, **parts),

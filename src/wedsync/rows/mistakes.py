@@ -137,7 +137,8 @@ async def decide(live: Side, item: Staged, decisions: Decisions) -> None:
                 SQL(
                     "update {} d set ws_decision = {} where d.ws_why is not null and (not d.ws_final or {})"
                     " and array(select jsonb_array_elements_text(d.ws_key))::text[] in"
-                    " (select array(select jsonb_array_elements_text(k)) from jsonb_array_elements({}::jsonb) as k)"
+                    " (select array(select jsonb_array_elements_text(k))"
+                    "    from jsonb_array_elements({}::jsonb) as k)"
                 ).format(item.diff, Literal(choice.value), Literal(choice is Choice.KEEP), Literal(_as_json(keys)))
             )
 

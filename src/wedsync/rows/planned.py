@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from wedsync.rows.compare import Side
 from wedsync.rows.difference import RowKind
@@ -32,11 +32,10 @@ async def read_plan(
     tables: list[TableOutcome] = []
     conflicts: list[Conflict] = []
     seal = hashlib.sha256()
-    waiting = 0
+    waiting: int = 0
     for item in ground.staged:
         cursor = await live.execute(_counts(item))
-        row = await cursor.fetchone()
-        assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+        row: Any = await cursor.fetchone()  # an aggregate without GROUP BY has one
         tables.append(
             TableOutcome(
                 table=item.name, put_back=row[0], changed=row[1], removed=row[2], kept=row[3], conflicts=row[4]
@@ -57,7 +56,7 @@ async def read_plan(
     )
 
 
-def _counts(item: Staged) -> Composable:
+def _counts(item: Staged) -> Composed:
     line = SQL("concat_ws('|', ws_key::text, ws_kind, ws_past_hash, ws_now_hash)")
     return SQL(
         "select count(*) filter (where ws_decision = 'past' and ws_kind = 'returns'),"
@@ -73,11 +72,15 @@ async def _conflicts(live: Side, item: Staged, limit: int, *, with_values: bool)
     query = SQL(
         "select jsonb_build_object('table', {name}::text,"
         "   'key', array(select jsonb_array_elements_text(d.ws_key)), 'kind', d.ws_kind, 'why', d.ws_why,"
-        "   'detail', d.ws_detail, 'columns', d.ws_columns, 'final', d.ws_final, 'decision', d.ws_decision,"
+        "   'detail', d.ws_detail, 'columns', d.ws_columns, 'final', d.ws_final,"
+        "   'decision', d.ws_decision,"
         "   'changes', (select coalesce(jsonb_agg(jsonb_build_object('at', c.at, 'by', c.actor,"
-        "                  'transaction', c.transaction_id, 'operation', c.operation) order by c.number desc), '[]')"
-        "                 from (select * from {changes} c where c.table_name = {name} and c.row_key = d.ws_key"
-        "                          and c.transaction_id not in ({mistaken}) order by c.number desc limit {few}) c),"
+        "                  'transaction', c.transaction_id, 'operation', c.operation)"
+        "                  order by c.number desc), '[]')"
+        "                 from (select * from {changes} c"
+        "                        where c.table_name = {name} and c.row_key = d.ws_key"
+        "                          and c.transaction_id not in ({mistaken})"
+        "                        order by c.number desc limit {few}) c),"
         "   'past', {past}, 'now', {now})::text"
         "  from {diff} d where d.ws_why is not null order by d.ws_key limit {limit}"
     ).format(

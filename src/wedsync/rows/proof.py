@@ -16,7 +16,7 @@ from wedsync.rows.table import ForeignKey, Table
 
 
 async def require_exact(live: Side, ground: Ground) -> None:
-    """Raise `RowsNotExact` unless every row that was written is the past one to the byte, and each removed one is gone."""
+    """Raise `RowsNotExact` unless each written row is the past one to the byte, and each removed one is gone."""
     for item in ground.staged:
         wrong = await _count(live, _not_as_planned(item))
         if wrong:

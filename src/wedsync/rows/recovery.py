@@ -1,6 +1,6 @@
 """Bring rows back: plan it, do it in one transaction, undo it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -170,13 +170,12 @@ class RowRecoverer:
             return await past_recoveries(live, limit=limit)
 
     @asynccontextmanager
-    async def _looking(self) -> AsyncIterator[Side]:
+    async def _looking(self) -> AsyncGenerator[Side]:
         """A transaction that sees one moment, and is undone."""
-        async with await open_side(self._now) as live:
-            async with live.transaction(force_rollback=True):
-                await live.execute(statements("rows")["one_moment"])
-                await self._become_owner(live)
-                yield live
+        async with await open_side(self._now) as live, live.transaction(force_rollback=True):
+            await live.execute(statements("rows")["one_moment"])
+            await self._become_owner(live)
+            yield live
 
     async def _become_owner(self, live: Side) -> None:
         if self._owner is not None:
@@ -228,7 +227,7 @@ class RowRecoverer:
                 await require_place(live)
                 made.append(await self._write(live, source, order, entry, expected))
                 if not made[0].rows:
-                    raise psycopg.Rollback  # noqa: TRY301 - how psycopg ends a transaction without a trace
+                    raise psycopg.Rollback  # it ends without a trace
         except psycopg.Error as error:
             # With the connection the answer to a commit may be lost, and not the commit.
             if not made or not isinstance(error, psycopg.OperationalError) or not await self._is_there(entry.id):

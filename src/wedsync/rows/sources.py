@@ -42,7 +42,7 @@ class CopySource:
         self._past = past
         self._scrub = scrub
 
-    async def pairings(self, live: Side, scopes: Sequence[Scope], tables: dict[str, Table]) -> list[Pairing]:
+    async def pairings(self, live: Side, scopes: Sequence[Scope], tables: dict[str, Table]) -> list[Pairing]:  # noqa: ARG002
         then = await read_tables(self._past, [scope.table for scope in scopes])
         return [pair(then.get(scope.table), tables[scope.table]) for scope in scopes]
 
@@ -134,7 +134,7 @@ class KeptSource:
         )
         return item.scope.where
 
-    async def keys_elsewhere(self, item: Staged, keys: Sequence[str]) -> Sequence[str]:
+    async def keys_elsewhere(self, item: Staged, keys: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
         return ()
 
 

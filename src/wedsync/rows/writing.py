@@ -10,10 +10,11 @@ from wedsync.rows.staged import Staged
 
 
 async def lock_rows(live: Side, item: Staged) -> int:
-    """Lock the present rows that differ, in the order of their keys; gives how many are no longer as they were seen."""
+    """Lock the present rows that differ, by their keys; gives how many are no longer as they were seen."""
     await live.execute(
         SQL(
-            "select from {table} t join {diff} d on {same} where d.ws_kind <> 'returns' order by {key} for update of t"
+            "select from {table} t join {diff} d on {same} where d.ws_kind <> 'returns'"
+            " order by {key} for update of t"
         ).format(
             table=item.table, diff=item.diff, same=item.same_key("t", "d"), key=columns_of(item.pairing.key, "d")
         )

@@ -139,3 +139,22 @@ select app.get_secret(%(organization)s, %(name)s);
 
 -- name: rotate_secrets
 select app.rotate_secrets();
+
+-- name: couple_is_there
+select to_regclass('public.couples') is not null and exists (select from public.couples where id = %(couple)s);
+
+-- name: changes_of_couple
+-- A transaction may write long before it commits: a day.
+insert into pg_temp.ws_changes
+select v.table_name, v.row_key, audit.committed_at(v.xmin, v.transaction_id, v.changed_at), v.transaction_id::text,
+       coalesce(v.user_id::text, v.role_name), v.operation, v.id
+  from audit.record_version v
+ where v.couple_id = %(couple)s and v.row_key is not null
+   and v.changed_at > %(since)s::timestamptz - interval '1 day'
+   and audit.committed_at(v.xmin, v.transaction_id, v.changed_at) > %(since)s::timestamptz;
+
+-- name: erase_row_recoveries
+select ops.erase_row_recoveries(%(column)s, %(subject)s, %(email)s);
+
+-- name: row_recoveries_are_there
+select to_regprocedure('ops.erase_row_recoveries(text, uuid, text)') is not null;
