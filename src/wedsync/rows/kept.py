@@ -102,7 +102,7 @@ async def keep_rows(live: Side, entry: Entry, staged: Sequence[Staged]) -> None:
             for name in owners
             for part in (
                 Literal(name),
-                SQL("coalesce({}::text, {})").format(Identifier("t", name), item.before(name)),
+                SQL("coalesce({}::text, ({})::text)").format(Identifier("t", name), item.before(name)),
             )
         )
         belongs: Composable = SQL("jsonb_strip_nulls(jsonb_build_object({}))").format(named)

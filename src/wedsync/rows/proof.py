@@ -61,7 +61,7 @@ def _not_as_planned(item: Staged) -> Composed:
     return SQL(
         "select count(*) from {diff} d left join {past} p on {same_past} left join {table} t on {same}"
         " where d.ws_decision = 'past' and case when d.ws_kind = 'vanishes' then t.{first} is not null"
-        "   else t.{first} is null or row({now}) *<> row({then}) end"
+        "   else t.{first} is null or row({now})::record *<> row({then})::record end"
     ).format(
         diff=item.diff,
         past=item.past,

@@ -50,7 +50,7 @@ async def _find_differences(live: Side, item: Staged, condition: Composable) -> 
     pairing = item.pairing
     first = Identifier(pairing.key[0])
     changed = SQL(", ").join(
-        SQL("case when row({}) *<> row({}) then {} end").format(
+        SQL("case when row({})::record *<> row({})::record then {} end").format(
             Identifier("p", name), Identifier("n", name), Literal(name)
         )
         for name in pairing.others
@@ -72,7 +72,7 @@ async def _find_differences(live: Side, item: Staged, condition: Composable) -> 
             "   from {past_rows} p"
             "   full join (select {columns}, array[{texts}] as ws_before"
             "                from {table} where {condition}) n on {same}"
-            "  where p.{first} is null or n.{first} is null or row({past}) *<> row({now})"
+            "  where p.{first} is null or n.{first} is null or row({past})::record *<> row({now})::record"
         ).format(
             diff=item.diff,
             first=first,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from wedsync.tenants.erasures import ErasureBook
     from wedsync.tenants.export import Exported, export_tenant
     from wedsync.tenants.history import Change, changes, rows_as_of
+    from wedsync.tenants.past import AuditHistory, CoupleRows, read_couple_rows, scrub_erased
     from wedsync.tenants.secrets import IntegrationSecrets
     from wedsync.tenants.subject import Subject, SubjectKind, parse_id
 else:
@@ -43,6 +44,12 @@ else:
                 "changes",
                 "rows_as_of",
             ),
+            "past": (
+                "AuditHistory",
+                "CoupleRows",
+                "read_couple_rows",
+                "scrub_erased",
+            ),
             "secrets": ("IntegrationSecrets",),
             "subject": (
                 "Subject",
@@ -53,7 +60,9 @@ else:
     )
 
 __all__ = [
+    "AuditHistory",
     "Change",
+    "CoupleRows",
     "Erased",
     "Eraser",
     "ErasureBook",
@@ -72,4 +81,5 @@ __all__ = [
     "read_loads",
     "reasons_to_wait",
     "rows_as_of",
+    "scrub_erased",
 ]

@@ -247,6 +247,9 @@ class Eraser:
             await connection.execute(statements("tenants")["see_every_row"])
             reach = await read_reach(connection, subject)
             await _require_alone(connection, subject)
+            kept = await _count(connection, statements("tenants")["row_recoveries_are_there"])
+            if kept:  # with what undo keeps of rows that were brought back, while the person's address is known
+                await _forget_kept_rows(connection, subject)
             if again:
                 stored_files = await _stored_files(connection, reach)
             tables = [await _apply(connection, step) for step in erasure_steps(reach, subject)]
@@ -299,6 +302,18 @@ class Eraser:
         )
         row = await cursor.fetchone()
         return f"{row[0]}, {row[1]}" if row is not None else None
+
+
+async def _forget_kept_rows(connection: AsyncConnection[TupleRow], subject: Subject) -> None:
+    email = ""
+    if subject.kind is SubjectKind.USER:
+        cursor = await connection.execute(statements("tenants")["email_of_user"], {"id": subject.id})
+        row = await cursor.fetchone()
+        email = row[0] if row is not None else ""
+    await connection.execute(
+        statements("tenants")["erase_row_recoveries"],
+        {"column": subject.kind.column, "subject": subject.id, "email": email},
+    )
 
 
 async def _require_alone(connection: AsyncConnection[TupleRow], subject: Subject) -> None:
