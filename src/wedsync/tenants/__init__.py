@@ -78,6 +78,7 @@ __all__ = [
     "export_tenant",
     "parse_id",
     "read_bulk_changes",
+    "read_couple_rows",
     "read_loads",
     "reasons_to_wait",
     "rows_as_of",
