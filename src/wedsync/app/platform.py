@@ -261,6 +261,7 @@ class Platform:
             config=self.config,
             state=self.state,
             clock=self.clock,
+            migration_key=self.migration_key,
         )
 
     def drill_service(self) -> "DrillService":

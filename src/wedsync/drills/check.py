@@ -61,6 +61,8 @@ class DrillContext:
     heartbeat_every: timedelta
     witness: Witness | None = None
     """What was recorded at the place where the copy stands while `witness_checks` run; `None`: none on its way."""
+    migration_key: bytes | None = None
+    """The key of the migrations' ledger."""
 
 
 Check = Callable[[DrillContext], Awaitable[CheckResult]]

@@ -70,6 +70,7 @@ class Course:
         config: Config,
         state: StateStore,
         checks: CheckList,
+        migration_key: bytes | None,
         effort: Effort,
         purpose: Purpose,
         verify: Verify | None,
@@ -88,6 +89,7 @@ class Course:
         self._config = config
         self._state = state
         self._checks = checks
+        self._migration_key = migration_key
         self._keep = keep
         self._report = report
 
@@ -222,6 +224,7 @@ class Course:
             database=self._config.database.name,
             heartbeat_every=self._config.backup.heartbeat_every,
             witness=witness,
+            migration_key=self._migration_key,
         )
         for check in checks:
             name = check_name(check)

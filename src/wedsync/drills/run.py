@@ -89,8 +89,10 @@ class Driller:
         rng: Random | None = None,
         checks: CheckList | None = None,
         verify: Verify | None = None,
+        migration_key: Callable[[], bytes] | None = None,
     ) -> None:
-        """`rng` decides what an order leaves to chance; `verify` names what is damaged in a repository."""
+        """`rng` decides what an order leaves to chance; `verify` names what is damaged in a repository;
+        `migration_key` is that of the migrations' ledger."""
         self._verify = verify
         self._copies = copies
         self._surveyor = surveyor
@@ -101,6 +103,7 @@ class Driller:
         self._clock = clock
         self._rng = rng or SystemRandom()
         self._checks = checks or CheckList.standard()
+        self._migration_key = migration_key
         self.records = DrillRecords(state)
 
     def under_way(self) -> LockHolder | None:
@@ -144,6 +147,7 @@ class Driller:
                 config=self._config,
                 state=self._state,
                 checks=self._checks,
+                migration_key=self._migration_key() if self._migration_key is not None else None,
                 effort=effort,
                 verify=self._verify,
                 purpose=Purpose.PREVIEW if keep else Purpose.DRILL,
