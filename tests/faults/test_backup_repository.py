@@ -213,10 +213,8 @@ async def test_another_key_is_said_to_be_another_key(copy: Copy, source: Source,
     """Lost: nothing: repo2 serves, and the right key opens repo1 again.
     Seen: `it was encrypted with another key than secrets/repo1_key`.
     """
-    key = copy.home.secrets / "repo1_key"
-    key.unlink()
+    (copy.home.secrets / "repo1_key").write_text("of another repository")
     copy.pgbackrest.write_config()
-    assert key.exists()
     (problem,) = (await copy.verify(1)).problems
     assert problem.problem == (
         "the repository cannot be read: it was encrypted with another key than secrets/repo1_key"
@@ -231,6 +229,18 @@ async def test_another_key_is_said_to_be_another_key(copy: Copy, source: Source,
             pgdata=tmp_path / "restored",
             target=RestoreTarget(kind=TargetKind.IMMEDIATE),
         )
+
+
+async def test_a_key_whose_file_was_deleted_is_put_back_and_no_new_one_is_made(copy: Copy) -> None:
+    """Lost: nothing.
+    Seen: nothing: the key is taken from the backup engine's configuration.
+    """
+    key = copy.home.secrets / "repo1_key"
+    before = key.read_text()
+    key.unlink()
+    copy.pgbackrest.write_config()
+    assert key.read_text() == before
+    assert (await copy.verify(1)).ok
 
 
 async def test_a_repository_that_is_gone_is_a_problem_and_not_ok(copy: Copy) -> None:

@@ -13,7 +13,7 @@ from support.commands import SOURCE
 from support.events import eventually
 from support.recoveries import Protected, sheltering
 from support.runbooks import HOW_TO, MARK, Runbook, read_runbook
-from wedsync.app import stop_everything
+from wedsync.app import gather_kit, seal_kit, stop_everything
 
 RUNBOOKS = sorted(path.stem for path in HOW_TO.glob("*.md") if MARK in path.read_text(encoding="utf-8"))
 PASSPHRASE = "correct horse battery staple"
@@ -94,3 +94,38 @@ async def test_a_deleted_data_directory_and_then_a_lost_repository(protected: Pr
 
     shutil.rmtree(protected.home.root / "repo1")
     await book.follow("A repository is gone")
+
+
+async def lose_key(own: Protected, place: Path) -> Runbook:
+    """A home whose first repository cannot be read, and the runbook for it."""
+    book = open_runbook("lost-key", own, place, home=str(own.home.root))
+    (own.home.secrets / "repo1_key").write_text("of another repository")
+    own.platform.pgbackrest.write_config()
+    (status, _) = (await own.platform.pgbackrest.catalogue()).repositories
+    assert status.wrong_key
+    return book
+
+
+async def test_a_lost_key_is_put_back_from_the_kit(protected: Protected, tmp_path: Path) -> None:
+    place = tmp_path / "operator"
+    kit = seal_kit(gather_kit(protected.home, at=protected.platform.clock.now()), PASSPHRASE)
+    book = await lose_key(protected, place)
+    (place / "kit.txt").write_text(kit)
+    (place / "passphrase.txt").write_text(PASSPHRASE)
+    numbers = [await protected.commit() for _ in range(3)]
+    await book.follow("The rescue kit is there")
+    await protected.recover(None)
+    assert await protected.rows() == numbers
+
+
+async def test_a_repository_without_a_key_is_begun_anew_and_nothing_is_lost(
+    protected: Protected, tmp_path: Path
+) -> None:
+    book = await lose_key(protected, tmp_path / "operator")
+    numbers = [await protected.commit() for _ in range(3)]
+    await protected.platform.server.write_configuration(protected.platform.pgbackrest.archive_command())
+    await book.follow("No copy of the key is anywhere")
+    shutil.rmtree(protected.home.root / "repo2")
+    await protected.commit()
+    await protected.recover(None)
+    assert await protected.rows() == [*numbers, numbers[-1] + 1]

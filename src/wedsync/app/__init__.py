@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     from wedsync.app.platform import Platform, this_environment
     from wedsync.app.problems import as_problem
     from wedsync.app.recoveries import carry_out, plan_recovery, plan_undo, recovery_window
-    from wedsync.app.rescue_kit import RescueKit, compare_kit, gather_kit, seal_kit, unpack_kit, unseal_kit
+    from wedsync.app.rescue_kit import (
+        RescueKit,
+        compare_kit,
+        gather_kit,
+        put_back_secrets,
+        seal_kit,
+        unpack_kit,
+        unseal_kit,
+    )
     from wedsync.app.running import running_pid
     from wedsync.app.services import (
         last_words,
@@ -104,6 +112,7 @@ else:
                 "RescueKit",
                 "compare_kit",
                 "gather_kit",
+                "put_back_secrets",
                 "seal_kit",
                 "unpack_kit",
                 "unseal_kit",
@@ -161,6 +170,7 @@ __all__ = [
     "plan_undo",
     "prepare_adopted",
     "preview_target",
+    "put_back_secrets",
     "read_keys",
     "read_timeline",
     "recovery_window",

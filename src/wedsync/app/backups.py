@@ -42,6 +42,8 @@ async def take_backups(
     require_repo(platform, repo)
     record(platform, by, "backup run", {"type": kind, "repo": repo})
     taken: list[tuple[Backup, float]] = []
+    if kind is BackupKind.FULL:
+        await _prepare_empty(platform, repo)
     for number in platform.pgbackrest.repos if repo is None else (repo,):
         began = monotonic()
         newest = await platform.backup_runs.take(
@@ -53,6 +55,13 @@ async def take_backups(
         taken.append((newest, monotonic() - began))
         on_taken(*taken[-1])
     return show_taken(taken)
+
+
+async def _prepare_empty(platform: Platform, repo: int | None) -> None:
+    """Make a repository that holds nothing ready for its first backup, as the keeper does by itself."""
+    found = await platform.pgbackrest.catalogue()
+    if any(status.empty and repo in {None, status.repo} for status in found.repositories):
+        await platform.pgbackrest.stanza_create()
 
 
 async def expire_backups(

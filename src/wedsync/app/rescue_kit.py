@@ -152,6 +152,24 @@ def unpack_kit(kit: RescueKit, home: Home) -> None:
     write_private(home.config_file, kit.config.encode())  # last of all: with it, it is a home
 
 
+def put_back_secrets(kit: RescueKit, home: Home, *, replace: bool, at: datetime) -> list[str]:
+    """Write the secrets of a kit that a home lacks, and, if `replace`, those that differ; their names.
+
+    What is replaced stays beside it, as `<name>.before-<moment>`.
+    """
+    written: list[str] = []
+    for name, content in sorted(kit.secrets.items()):
+        path = home.secrets / name
+        there = path.read_bytes() if path.exists() else b""
+        if there == content or (there and not replace):
+            continue
+        if there:
+            write_private(path.with_name(f"{name}.before-{at:%Y%m%d-%H%M%S}"), there)
+        write_private(path, content, replace=True)
+        written.append(name)
+    return written
+
+
 def compare_kit(kit: RescueKit, home: Home) -> KitDifference:
     """Whether the kit still makes this home; certificates are renewed and do not count."""
     then = {f"secrets/{name}": value for name, value in kit.secrets.items()} | {

@@ -1,6 +1,7 @@
 """pgBackRest's configuration file, made from ours."""
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ _BLOCK_INCREMENTAL = (2, 46)
 _SFTP = (2, 46)
 _PUSH_IO_TIMEOUT_S = 5  # by measurement: longer, and an unreachable repo2 keeps WAL from repo1 (engine facts)
 _WAL_WAIT_S = 180  # with repo2 out of reach a segment takes 42 s to reach repo1, and a backup waits for several
+_CIPHER_PASS = re.compile(r"^repo(?P<repo>\d)-cipher-pass=(?P<key>.+)$", re.MULTILINE)
 _NEVER = 9_999_999  # retention is decided by retention.py; pgBackRest itself must remove nothing
 
 _PREFIXES: Mapping[RepositoryKind, tuple[str, ...]] = {
@@ -56,6 +58,15 @@ def repositories(config: BackupConfig) -> dict[int, RepositoryConfig]:
 def key_name(repo: int) -> str:
     """Name of the secret that encrypts a repository."""
     return f"repo{repo}_key"
+
+
+def read_keys(path: Path) -> dict[int, str]:
+    """The keys, by repository, in a configuration file that `render_config` made; none if there is no file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    return {int(found["repo"]): found["key"] for found in _CIPHER_PASS.finditer(text)}
 
 
 def is_encrypted_here(repository: RepositoryConfig) -> bool:

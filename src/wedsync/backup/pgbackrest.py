@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -17,6 +18,7 @@ from wedsync.backup.configuration import (
     is_encrypted_here,
     key_name,
     processors_of_this_machine,
+    read_keys,
     render_config,
     repositories,
     restore_command,
@@ -32,7 +34,7 @@ from wedsync.backup.report import (
     read_percent,
     read_verify,
 )
-from wedsync.cluster import Engine, Secrets, write_private
+from wedsync.cluster import Engine, Secrets, random_password, write_private
 from wedsync.config import Config, Home, RepositoryKind
 from wedsync.database import Lsn
 from wedsync.errors import (
@@ -158,7 +160,11 @@ class PgBackRest:
         return self.engine.pgbackrest_version
 
     def write_config(self) -> Path:
-        """Write pgBackRest's configuration file (0600); makes the keys of the repositories on first use."""
+        """Write pgBackRest's configuration file (0600); makes the keys of the repositories on first use.
+
+        A key whose file was lost is taken from the configuration that was written with it, not made anew: nothing
+        but that key opens the repository.
+        """
         for directory in (self.home.spool, self.home.log / "pgbackrest", self.home.run / "pgbackrest"):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(self.home.pgbackrest_config, self.config_text().encode(), replace=True)
@@ -167,8 +173,9 @@ class PgBackRest:
     def config_text(self, *, only: int | None = None) -> str:
         """pgBackRest's configuration, with all repositories or `only` one: it holds their keys."""
         secrets = Secrets(self.home)
+        written = read_keys(self.home.pgbackrest_config)
         keys = {
-            number: secrets.get_or_create(key_name(number))
+            number: secrets.get_or_create(key_name(number), make=partial(written.get, number, random_password()))
             for number, repository in repositories(self.config).items()
             if is_encrypted_here(repository)
         }

@@ -81,7 +81,37 @@ def register(main: click.Group) -> None:
         click.echo("it makes this home" if found.fits else "make a new one: wedsync kit make")
         return Exit.DONE if found.fits else Exit.NO
 
+    @click.argument("file", type=click.Path(exists=True, dir_okay=False))
+    @click.option("--replace", is_flag=True, help="Also keys that differ; the present ones are kept beside them.")
+    @_PASSPHRASE_FILE
+    async def put_back(
+        *, home_path: str | None, as_json: bool, file: str, replace: bool, passphrase_file: str | None
+    ) -> Exit:
+        """Write the keys of a kit that this home has lost.
+
+        Exit code 3 when there was nothing to put back.
+
+        \b
+        Example: wedsync kit put-back /media/usb/wedsync-kit.txt
+        """
+        from wedsync.app import compare_kit, put_back_secrets
+
+        opened = read_kit(file, passphrase_file)
+        platform = open_platform(home_path)
+        written = put_back_secrets(opened, platform.home, replace=replace, at=platform.clock.now())
+        left = [name for name in compare_kit(opened, platform.home).changed if name.startswith("secrets/")]
+        if any(name.startswith("repo") for name in written):
+            platform.pgbackrest.write_config()
+        if as_json:
+            put_json({"put_back": written, "differ": left})
+            return Exit.DONE if written else Exit.NO
+        click.echo(f"put back: {', '.join(written)}" if written else "nothing was missing")
+        if left:
+            click.echo(f"left as they are, though the kit's differ: {', '.join(left)} (--replace)")
+        return Exit.DONE if written else Exit.NO
+
     command(kit, "make", answers=False)(make)
+    command(kit, "put-back")(put_back)
     command(kit, "check")(check)
 
 

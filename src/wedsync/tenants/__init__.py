@@ -40,7 +40,6 @@ else:
             ),
             "history": (
                 "Change",
-                "change_words",
                 "changes",
                 "rows_as_of",
             ),
