@@ -292,9 +292,15 @@ class Platform:
 
     def backup_mirror(self) -> "BackupMirror":
         """Tells the database what the state file knows of its backups."""
+        from wedsync.app.proofs import logged_drills
         from wedsync.backup import BackupMirror
 
-        return BackupMirror(records=self.backup_records, owner=self.owner_target, clock=self.clock)
+        return BackupMirror(
+            records=self.backup_records,
+            owner=self.owner_target,
+            clock=self.clock,
+            drills=lambda: logged_drills(self),
+        )
 
     @property
     def owner_target(self) -> ConnectionTarget:

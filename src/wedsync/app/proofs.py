@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from wedsync.app.platform import Platform
-from wedsync.backup import ShownProof
+from wedsync.backup import LoggedDrill, ShownProof
 from wedsync.drills import Drill, DrillPolicy, Outcome, next_drill
 from wedsync.monitoring import ProofFacts, Proven
 
 _REMEMBERED = 2000
+_LOGGED = 50
 
 
 def shown_proofs(platform: Platform) -> Mapping[tuple[int, str], ShownProof]:
@@ -17,6 +18,28 @@ def shown_proofs(platform: Platform) -> Mapping[tuple[int, str], ShownProof]:
         proven = _proven(drill)
         found[proven.repo, proven.label] = ShownProof(drill=drill.id, at=proven.at, passed=proven.passed)
     return found
+
+
+def logged_drills(platform: Platform) -> list[LoggedDrill]:
+    """What the database's verification log is told: what was restored to which moment, and what was found."""
+    return [
+        LoggedDrill(
+            at=drill.finished_at,
+            passed=drill.outcome is Outcome.PASSED,
+            details={
+                "drill": drill.id,
+                "repo": drill.source.repo,
+                "label": drill.source.label,
+                "restored_to": drill.restored_to.isoformat() if drill.restored_to is not None else None,
+                "rto_s": drill.rto_s,
+                "rpo_s": drill.rpo_s,
+                "checks": len(drill.checks),
+                "failed": [check.name for check in drill.failed_checks],
+            },
+        )
+        for drill in platform.drill_records.newest(limit=_LOGGED)
+        if drill.outcome.says_something and drill.source is not None and drill.finished_at is not None
+    ]
 
 
 def proof_facts(platform: Platform) -> ProofFacts | None:

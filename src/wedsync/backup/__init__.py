@@ -10,7 +10,7 @@ from wedsync.backup.configuration import (
     repositories,
 )
 from wedsync.backup.heartbeat import HeartbeatService, is_beat_due
-from wedsync.backup.mirror import BackupMirror
+from wedsync.backup.mirror import BackupMirror, LoggedDrill
 from wedsync.backup.model import (
     Archive,
     Backup,
@@ -113,6 +113,7 @@ __all__ = [
     "Ledger",
     "Leg",
     "LiveCluster",
+    "LoggedDrill",
     "Moment",
     "PgBackRest",
     "Problem",

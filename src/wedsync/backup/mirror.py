@@ -4,7 +4,7 @@ The copy may lag and may be lost: it is made again from the state file, after a 
 tables back in time with everything else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -43,17 +43,35 @@ class Mirrored:
     forgotten: int = 0
     backups: int = 0
     verifications: int = 0
+    drills: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedDrill:
+    """A drill that passed or failed, as the verification log tells of it."""
+
+    at: datetime
+    passed: bool
+    details: Mapping[str, object]
 
 
 class BackupMirror:
     """Keeps `ops.backups` and the verification log like the state file, until it is cancelled."""
 
-    def __init__(self, *, records: BackupRecords, owner: ConnectionTarget, clock: Clock) -> None:
-        """`owner` may write the tables of the schema `ops`."""
+    def __init__(
+        self,
+        *,
+        records: BackupRecords,
+        owner: ConnectionTarget,
+        clock: Clock,
+        drills: Callable[[], Sequence[LoggedDrill]] = tuple,
+    ) -> None:
+        """`owner` may write the tables of the schema `ops`; `drills` are the last ones that said something."""
+        self._drills = drills
         self._records = records
         self._owner = owner
         self._clock = clock
-        self._told: tuple[tuple[Backup, ...], tuple[VerificationRecord, ...]] | None = None
+        self._told: _Known | None = None
         self._compared_at: datetime | None = None
 
     async def run(self) -> None:
@@ -72,14 +90,21 @@ class BackupMirror:
 
     def _is_due(self) -> bool:
         now = self._clock.now()
-        known = self._records.backups(), self._records.verifications(limit=_VERIFICATIONS)
+        known = self._known()
         late = self._compared_at is None or not timedelta(0) <= now - self._compared_at < _COMPARE_EVERY
         return late or known != self._told
 
+    def _known(self) -> "_Known":
+        return (
+            self._records.backups(),
+            self._records.verifications(limit=_VERIFICATIONS),
+            tuple(self._drills()),
+        )
+
     async def step(self) -> Mirrored | None:
         """Compare and write what differs; `None` where there is nothing to write to."""
-        backups = self._records.backups()
-        verifications = self._records.verifications(limit=_VERIFICATIONS)
+        known = self._known()
+        backups, verifications, drills = known
         async with await self._owner.connect() as connection:
             row = await (await connection.execute(_sql("has_mirror"))).fetchone()
             done = None
@@ -87,10 +112,14 @@ class BackupMirror:
                 async with connection.transaction():
                     forgotten, added = await _mirror_backups(connection, backups)
                     read = await _mirror_verifications(connection, verifications)
-                done = Mirrored(forgotten=forgotten, backups=added, verifications=read)
-        self._told = backups, verifications
+                    drilled = await _mirror_drills(connection, drills)
+                done = Mirrored(forgotten=forgotten, backups=added, verifications=read, drills=drilled)
+        self._told = known
         self._compared_at = self._clock.now()
         return done
+
+
+_Known = tuple[tuple[Backup, ...], tuple[VerificationRecord, ...], tuple[LoggedDrill, ...]]
 
 
 async def _mirror_backups(connection: AsyncConnection[TupleRow], backups: Sequence[Backup]) -> tuple[int, int]:
@@ -132,6 +161,21 @@ async def _mirror_verifications(
         await cursor.executemany(
             _sql("mirror_verification"),
             [{"at": record.at, "status": record.found.ok, "details": Jsonb(_details(record))} for record in new],
+        )
+    return len(new)
+
+
+async def _mirror_drills(connection: AsyncConnection[TupleRow], drills: Sequence[LoggedDrill]) -> int:
+    if not drills:
+        return 0
+    since = min(drill.at for drill in drills)
+    rows = await (await connection.execute(_sql("mirrored_drills"), {"since": since})).fetchall()
+    there = {at for (at,) in rows}
+    new = [drill for drill in drills if drill.at not in there]
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            _sql("mirror_drill"),
+            [{"at": drill.at, "status": drill.passed, "details": Jsonb(dict(drill.details))} for drill in new],
         )
     return len(new)
 

@@ -83,7 +83,7 @@ def next_drill(
 
     `drills`: as many as are known, in any order. On a `busy_day` nothing is made up for outside the quiet hours.
     """
-    usable = [item for item in backups if not item.damaged]
+    usable = [item for item in backups if not item.damaged and item.broken is None]
     tried: dict[tuple[int, str], Drill] = {}
     for drill in sorted(drills, key=lambda item: item.began_at):
         if drill.source is not None and drill.outcome.says_something:

@@ -55,3 +55,11 @@ select "timestamp" from ops.backup_verification_log where service = 'backups' an
 insert into ops.backup_verification_log (service, status, details, "timestamp")
 values ('backups', %(status)s, %(details)s, %(at)s)
 on conflict (service, "timestamp") do nothing;
+
+-- name: mirrored_drills
+select "timestamp" from ops.backup_verification_log where service = 'drills' and "timestamp" >= %(since)s;
+
+-- name: mirror_drill
+insert into ops.backup_verification_log (service, status, details, "timestamp")
+values ('drills', %(status)s, %(details)s, %(at)s)
+on conflict (service, "timestamp") do nothing;
