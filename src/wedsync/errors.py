@@ -441,6 +441,24 @@ class RowsInterrupted(WedsyncError):
     code = "WS438"
 
 
+class PreviewAway(WedsyncError):
+    """A preview cannot be asked now: it is being made, it moves, or its server ended."""
+
+    code = "WS440"
+
+
+class PreviewReadOnly(WedsyncError):
+    """A preview shows a moment of the past: what would change it is refused."""
+
+    code = "WS441"
+
+
+class LiveDatabaseAway(WedsyncError):
+    """A moment of the past cannot be compared with now: the live database does not answer."""
+
+    code = "WS442"
+
+
 class MigrationsRefused(WedsyncError):
     """Files, or files and ledger, do not agree; nothing was run."""
 

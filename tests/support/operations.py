@@ -12,6 +12,7 @@ from wedsync.api.callers import Callers, KeySet, TokenRules, Tokens
 from wedsync.api.operations import TokenAdministrators
 from wedsync.app import Platform, StatusReader
 from wedsync.app.operations import home_operations
+from wedsync.app.preview_doors import PreviewDoors
 
 KEY = "a signing key of these tests, long enough"
 _FOREVER = datetime(2046, 1, 1, tzinfo=UTC)
@@ -32,7 +33,12 @@ class FakeClock:
 
 def administrators() -> TokenAdministrators:
     """Lets in whoever has a token of `service_role`, signed with `KEY`."""
-    return TokenAdministrators(Callers(Tokens(KeySet.from_secret(KEY), TokenRules())))
+    return TokenAdministrators(administrator_callers())
+
+
+def administrator_callers() -> Callers:
+    """Knows tokens that were signed with `KEY`."""
+    return Callers(Tokens(KeySet.from_secret(KEY), TokenRules()))
 
 
 def bearer(**changes: Any) -> dict[str, str]:
@@ -42,9 +48,11 @@ def bearer(**changes: Any) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def operations_of(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
+async def operations_of(
+    platform: Platform, *, doors: PreviewDoors | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the operations API of a home, as an administrator."""
-    app = home_operations(platform, administrators=administrators(), reader=StatusReader(platform))
+    app = home_operations(platform, administrators=administrators(), reader=StatusReader(platform), doors=doors)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(
         transport=transport, base_url="http://gateway", headers=bearer(), timeout=120

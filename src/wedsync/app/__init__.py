@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         preview_target,
         remove_preview,
     )
+    from wedsync.app.differences import Wanted, difference_at, difference_of
     from wedsync.app.drills import (
         drill_evidence,
         drill_order,
@@ -74,6 +75,11 @@ else:
                 "list_drills",
                 "run_drill",
                 "stops_on_sigterm",
+            ),
+            "differences": (
+                "Wanted",
+                "difference_at",
+                "difference_of",
             ),
             "copies": (
                 "Preview",
@@ -145,11 +151,14 @@ __all__ = [
     "Preview",
     "RescueKit",
     "StatusReader",
+    "Wanted",
     "as_problem",
     "carry_out",
     "check_flags",
     "close_home",
     "compare_kit",
+    "difference_at",
+    "difference_of",
     "do_run",
     "drill_evidence",
     "drill_order",

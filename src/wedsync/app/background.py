@@ -15,6 +15,7 @@ from typing import Any, assert_never
 import msgspec
 
 from wedsync.app.backups import take_backups
+from wedsync.app.copies import make_preview
 from wedsync.app.drills import drill_order, run_drill
 from wedsync.app.platform import Platform
 from wedsync.app.problems import as_problem
@@ -137,6 +138,17 @@ async def _do(platform: Platform, run: Run, tell: Callable[..., None]) -> object
                 platform, order, by=run.asked_by, report=lambda phase, words: tell(step=str(phase), words=words)
             )
             return drill_json(drill)
+        case RunKind.PREVIEW:
+            made = await make_preview(
+                platform,
+                wanted["at"],
+                new=wanted["new"],
+                by=run.asked_by,
+                report=lambda phase, words: tell(step=str(phase), words=words),
+            )
+            told = made.to_json()
+            del told["connection"]  # where a home is, is nobody's business over HTTP
+            return told
         case _:
             assert_never(run.kind)
 

@@ -142,7 +142,7 @@ class DataGateway:
     def front(self, *, elsewhere: ASGIApp, mounts: Mapping[str, Mount] | None = None) -> ASGIApp:
         """The whole application; `mounts` are further ones beside the data API."""
         settings = self._served.settings
-        app = RestApp(self.pool, self.catalogues, self.callers, _rest_settings(settings), once=OnceOnly(self.pool))
+        app = RestApp(self.pool, self.catalogues, self.callers, rest_settings(settings), once=OnceOnly(self.pool))
         rest = Mount(app=self._once_open(app), identifies=True, body_bytes=settings.largest_body)
         mounted = {"/rest/v1": rest, **(mounts or {})}
         if self._served.webhook_secrets is not None:
@@ -256,7 +256,8 @@ def _pool_of(served: Served) -> PipelinePool:
     )
 
 
-def _rest_settings(settings: GatewayConfig) -> RestSettings:
+def rest_settings(settings: GatewayConfig) -> RestSettings:
+    """What the data API may do, as configured."""
     timeouts = settings.statement_timeout
     return RestSettings(
         max_rows=settings.max_rows,

@@ -15,6 +15,7 @@ from wedsync.api.operations import (
     migrate_operations,
     operations_api,
     overview_operations,
+    preview_operations,
     recovery_operations,
     timeline_operations,
 )
@@ -23,6 +24,8 @@ from wedsync.app.database_care import HomeCare
 from wedsync.app.desks import HomeBackups, HomeOverview, HomeRecovery
 from wedsync.app.drill_desk import HomeDrills
 from wedsync.app.platform import Platform
+from wedsync.app.preview_desk import HomePreviews
+from wedsync.app.preview_doors import PreviewDoors
 from wedsync.app.problems import as_problem
 from wedsync.app.schema_changes import HomeSchema
 from wedsync.app.timeline import HomeTimeline
@@ -41,7 +44,11 @@ def pool_status(pool: PipelinePoolStatus) -> PoolStatus:
 
 
 def all_operations(
-    platform: Platform, *, reader: StatusReader, pool: Callable[[], PoolStatus] = PoolStatus
+    platform: Platform,
+    *,
+    reader: StatusReader,
+    pool: Callable[[], PoolStatus] = PoolStatus,
+    doors: PreviewDoors | None = None,
 ) -> list[AnyOperation]:
     """The whole table; nothing is connected to."""
     clock = platform.clock
@@ -53,6 +60,7 @@ def all_operations(
         *recovery_operations(HomeRecovery(platform, background)),
         *timeline_operations(HomeTimeline(platform)),
         *drill_operations(HomeDrills(platform, background)),
+        *preview_operations(HomePreviews(platform, background, doors)),
         *overview_operations(HomeOverview(platform, reader)),
     ]
 
@@ -63,9 +71,14 @@ def home_operations(
     administrators: Administrators,
     reader: StatusReader,
     pool: Callable[[], PoolStatus] = PoolStatus,
+    doors: PreviewDoors | None = None,
 ) -> ASGIApp:
-    """What is mounted at `/api`; `pool` says how the data API's connections stand."""
+    """What is mounted at `/api`; `pool` says how the data API's connections stand, `doors` serve previews."""
     entrance = Entrance(
         administrators=administrators, state=platform.state, clock=platform.clock, as_problem=as_problem
     )
-    return operations_api(all_operations(platform, reader=reader, pool=pool), entrance=entrance)
+    return operations_api(
+        all_operations(platform, reader=reader, pool=pool, doors=doors),
+        entrance=entrance,
+        below={} if doors is None else {"/recovery/previews/{id}/rest/v1": doors},
+    )

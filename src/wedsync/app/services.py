@@ -68,6 +68,7 @@ async def run_gateway(platform: Platform) -> None:
     from wedsync.api.operations import TokenAdministrators  # noqa: PLC0415 - no other process needs
     from wedsync.app.gateway import DataGateway, Served  # noqa: PLC0415 - the web framework
     from wedsync.app.operations import home_operations, pool_status  # noqa: PLC0415
+    from wedsync.app.preview_desk import home_doors  # noqa: PLC0415
     from wedsync.app.sign_in import home_sign_in, home_signing_keys  # noqa: PLC0415
     from wedsync.web import gateway_app, serve  # noqa: PLC0415
 
@@ -97,6 +98,7 @@ async def run_gateway(platform: Platform) -> None:
                 return reason  # an adopted server may never get our roles: it is looked after all the same
             return data.why_not_ready()
 
+        doors = home_doors(platform, data.callers)
         console = gateway_app(
             view=reader.view,
             ready=ready,
@@ -107,6 +109,7 @@ async def run_gateway(platform: Platform) -> None:
                 administrators=TokenAdministrators(data.callers),
                 reader=reader,
                 pool=lambda: pool_status(data.pool.status()),
+                doors=doors,
             ),
             hosts=settings.hosts.split(),
             reads_only=lambda: reads_only_words(data.reads_only()),
@@ -114,6 +117,8 @@ async def run_gateway(platform: Platform) -> None:
         mounts: dict[str, Mount] = {}
         behind: list[asyncio.Task[None]] = []
         async with asyncio.TaskGroup() as group, data.serving():
+            if doors is not None:
+                behind.append(group.create_task(doors.run(), name="previews"))
             if platform.config.auth.enabled:
                 sign_in = home_sign_in(platform, data.pool, signing)
                 mounts["/auth/v1"] = Mount(app=sign_in.app)

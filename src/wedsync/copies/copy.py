@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wedsync.backup import TargetKind
 from wedsync.clock import Clock
-from wedsync.cluster import Engine, Server
+from wedsync.cluster import Engine, Server, ServerState
 from wedsync.config import Config, Home
 from wedsync.copies.note import Note, Purpose, Stage
 from wedsync.copies.plan import CopyPlan, Place
@@ -195,6 +195,14 @@ class Copy:
         reached = await self.replay(report)
         self._registry.stands(self.note, last_commit_at=reached.last_commit_at, at=self._clock.now())
         return reached
+
+    async def wake(self, report: Report = silently) -> None:
+        """Start its server again where it ended, with the machine or killed; harmless while it runs."""
+        if self.server.state() is ServerState.RUNNING:
+            return
+        with self._alone():
+            if self.server.state() is not ServerState.RUNNING:
+                await self.replay(report)
 
     async def promote(self) -> None:
         """Let it take writes, on a timeline of its own that no archive ever sees."""

@@ -84,7 +84,7 @@ def chunks(then: _Sums, now: _Sums) -> Iterator[list[_Part]]:
     """The parts that differ, as many at a time as fit in memory."""
     chunk: list[_Part] = []
     rows = 0
-    for part in then.keys() | now.keys():
+    for part in sorted(then.keys() | now.keys(), key=str):  # the same order for each page of a list
         before, after = then.get(part), now.get(part)
         if before == after:
             continue

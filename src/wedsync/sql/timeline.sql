@@ -63,7 +63,3 @@ select m.kind, m.id as number, m.name, m.applied_at, m.by, m.reason, m.detail,
   from ops.migrations m
  where m.applied_at >= %(since)s and m.applied_at <= %(until)s
  order by m.seq;
-
--- name: names_of_couples
-select id::text as id, concat_ws(' & ', nullif(partner_one_name, ''), nullif(partner_two_name, '')) as name
-  from public.couples where id = any (%(ids)s::uuid[]);

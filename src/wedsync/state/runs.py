@@ -21,6 +21,7 @@ class RunKind(StrEnum):
     RECOVERY = "recovery"
     UNDO = "undo"
     DRILL = "drill"
+    PREVIEW = "preview"
 
 
 class RunState(StrEnum):

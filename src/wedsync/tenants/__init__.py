@@ -7,6 +7,17 @@ from wedsync.on_demand import names_on_demand
 if TYPE_CHECKING:
     from wedsync.tenants.bulk_changes import change_words, read_bulk_changes, read_loads
     from wedsync.tenants.calendar import Wedding, WeddingCalendar, reasons_to_wait
+    from wedsync.tenants.couples import names_of_couples, tables_compared
+    from wedsync.tenants.differences import (
+        ComparedTable,
+        CoupleDifference,
+        CoupleInTable,
+        Difference,
+        by_couple,
+        compared,
+        difference_words,
+        named,
+    )
     from wedsync.tenants.erase import Erased, Eraser, ErasurePlan
     from wedsync.tenants.erasures import ErasureBook
     from wedsync.tenants.export import Exported, export_tenant
@@ -27,6 +38,20 @@ else:
                 "Wedding",
                 "WeddingCalendar",
                 "reasons_to_wait",
+            ),
+            "couples": (
+                "names_of_couples",
+                "tables_compared",
+            ),
+            "differences": (
+                "ComparedTable",
+                "CoupleDifference",
+                "CoupleInTable",
+                "Difference",
+                "by_couple",
+                "compared",
+                "difference_words",
+                "named",
             ),
             "erase": (
                 "Erased",
@@ -61,7 +86,11 @@ else:
 __all__ = [
     "AuditHistory",
     "Change",
+    "ComparedTable",
+    "CoupleDifference",
+    "CoupleInTable",
     "CoupleRows",
+    "Difference",
     "Erased",
     "Eraser",
     "ErasureBook",
@@ -72,9 +101,14 @@ __all__ = [
     "SubjectKind",
     "Wedding",
     "WeddingCalendar",
+    "by_couple",
     "change_words",
     "changes",
+    "compared",
+    "difference_words",
     "export_tenant",
+    "named",
+    "names_of_couples",
     "parse_id",
     "read_bulk_changes",
     "read_couple_rows",
@@ -82,4 +116,5 @@ __all__ = [
     "reasons_to_wait",
     "rows_as_of",
     "scrub_erased",
+    "tables_compared",
 ]

@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow, class_row
 
 from wedsync.recovery import ChangedTable, Happening, HappeningKind, right_before
 from wedsync.sql import statements
+from wedsync.tenants.couples import names_of_couples
 
 _NAMED_TABLES = 3
 
@@ -55,10 +56,7 @@ async def read_bulk_changes(
         await cursor.execute(sql["bulk_changes"], values)
         found = await cursor.fetchall()
     couples = sorted({change.couple_id for change in found if change.couple_id is not None})
-    names: dict[str, str] = {}
-    if couples:
-        cursor = await connection.execute(sql["names_of_couples"], {"ids": couples})
-        names = {row[0]: row[1] for row in await cursor.fetchall()}
+    names = await names_of_couples(connection, couples)
     return [_happening(change, names) for change in found]
 
 

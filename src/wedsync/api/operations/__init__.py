@@ -1,6 +1,7 @@
 """The operations API: what an operator does on the command line, over HTTP, for administrators only."""
 
 from wedsync.api.operations.administrators import TokenAdministrators
+from wedsync.api.operations.answers import headers_of, problem_of, status_of
 from wedsync.api.operations.backups import (
     BackupDesk,
     BackupFilter,
@@ -27,9 +28,11 @@ from wedsync.api.operations.migrate import Changed, SchemaChanges, migrate_opera
 from wedsync.api.operations.openapi import openapi
 from wedsync.api.operations.operation import AnyOperation
 from wedsync.api.operations.overview import Overview, overview_operations
+from wedsync.api.operations.previews import DifferencePlace, PreviewAnswer, PreviewDesk, preview_operations
 from wedsync.api.operations.recovery import RecoveryDesk, recovery_operations
 from wedsync.api.operations.routes import operations_api
 from wedsync.api.operations.timeline import TimelineDesk, timeline_operations
+from wedsync.api.operations.trail import Trail
 
 __all__ = [
     "Administrators",
@@ -40,6 +43,7 @@ __all__ = [
     "BackupsAnswer",
     "Changed",
     "DatabaseCare",
+    "DifferencePlace",
     "DrillDesk",
     "DrillRequest",
     "Entrance",
@@ -51,20 +55,27 @@ __all__ = [
     "OptimizeOrder",
     "Overview",
     "PoolStatus",
+    "PreviewAnswer",
+    "PreviewDesk",
     "RecoveryDesk",
     "Rhythm",
     "Schedule",
     "SchemaChanges",
     "TimelineDesk",
     "TokenAdministrators",
+    "Trail",
     "VerifyOrder",
     "backup_operations",
     "database_operations",
     "drill_operations",
+    "headers_of",
     "migrate_operations",
     "openapi",
     "operations_api",
     "overview_operations",
+    "preview_operations",
+    "problem_of",
     "recovery_operations",
+    "status_of",
     "timeline_operations",
 ]

@@ -11,9 +11,14 @@ from wedsync.errors import (
     BackupUnknown,
     Busy,
     CannotConnect,
+    CopyFailed,
+    CopyPassed,
+    CopyRefused,
+    CopyUnknown,
     DataLossRefused,
     FiguresMissing,
     KeyReused,
+    LiveDatabaseAway,
     MigrationBlocked,
     MigrationsFrozen,
     NotAdministrator,
@@ -22,7 +27,10 @@ from wedsync.errors import (
     NotSignedIn,
     NotThere,
     OutcomeUnknown,
+    PreviewAway,
+    PreviewReadOnly,
     RecoveryRefused,
+    RowsRefused,
     TargetUnreachable,
     TooLarge,
     TooManyCalls,
@@ -34,6 +42,8 @@ _STATUS: tuple[tuple[type[WedsyncError], int], ...] = (
     (NotSignedIn, 401),
     (NotAdministrator, 403),
     (NotThere, 404),
+    (CopyUnknown, 404),
+    (PreviewReadOnly, 405),
     (BackupUnknown, 404),
     (TooLarge, 413),
     (KeyReused, 422),
@@ -47,12 +57,18 @@ _STATUS: tuple[tuple[type[WedsyncError], int], ...] = (
     (TargetUnreachable, 409),
     (RecoveryRefused, 409),
     (NothingToUndo, 409),
+    (CopyRefused, 409),
+    (CopyPassed, 409),
     (Busy, 409),
     (FiguresMissing, 503),
     (CannotConnect, 503),
+    (PreviewAway, 503),
+    (LiveDatabaseAway, 503),
+    (CopyFailed, 503),
+    (RowsRefused, 409),
 )
 """The first that fits; 400 for the rest: something about the request, the files or the database is wrong."""
-_WORTH_COMING_AGAIN = (MigrationBlocked, Busy, CannotConnect)
+_WORTH_COMING_AGAIN = (MigrationBlocked, Busy, CannotConnect, PreviewAway)
 _RETRY_AFTER_S = 5
 
 
@@ -76,6 +92,8 @@ def headers_of(error: WedsyncError) -> dict[str, str]:
     match error:
         case NotSignedIn():
             return {"WWW-Authenticate": 'Bearer realm="wedsync"'}
+        case PreviewReadOnly():
+            return {"Allow": "GET, HEAD"}
         case TooManyCalls():
             return {"Retry-After": str(error.retry_after_s)}
         case _ if isinstance(error, _WORTH_COMING_AGAIN):

@@ -1,12 +1,12 @@
 """The routes below `/api`, from the table of operations."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from wedsync import __version__
@@ -18,8 +18,13 @@ from wedsync.api.operations.operation import AnyOperation
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def operations_api(operations: Sequence[AnyOperation], *, entrance: Entrance) -> ASGIApp:
-    """The application to mount at `/api`; all its answers are JSON."""
+def operations_api(
+    operations: Sequence[AnyOperation], *, entrance: Entrance, below: Mapping[str, ASGIApp] | None = None
+) -> ASGIApp:
+    """The application to mount at `/api`; all its answers are JSON.
+
+    `below` are applications of their own by path: they let in whom they want, and are in no document of ours.
+    """
     document = encode(openapi(operations, version=__version__))
 
     async def describe(_: Request) -> Response:
@@ -29,6 +34,7 @@ def operations_api(operations: Sequence[AnyOperation], *, entrance: Entrance) ->
         routes=[
             Route("/openapi.json", describe),
             *(_route(operations, path, entrance) for path in _paths(operations)),
+            *(Mount(path, app) for path, app in (below or {}).items()),
         ],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
     )
