@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # a command pays only for what it asks for: see __getattr__ o
     from wedsync.recovery import Recoverer, Shelter
     from wedsync.state import StateStore
     from wedsync.tenants import Eraser, WeddingCalendar
+    from wedsync.zero_loss import Receiver, ZeroLossService
 
 PASSWORD_ROLES = ("wedsync_owner", "wedsync_monitor", "wedsync_gateway")
 """Roles that connect over TCP, each with a password in `secrets/<role>`."""
@@ -216,6 +217,37 @@ class Platform:
         from wedsync.recovery import Shelter
 
         return Shelter(server=self.server, clock=self.clock)
+
+    def receiver(self, *, may_run: "Callable[[], str | None]") -> "Receiver":
+        """Receives the WAL of the home's own server into the directory of the configuration."""
+        from wedsync.cluster import RECEIVER_ROLE
+        from wedsync.zero_loss import Receiver
+
+        settings = self.config.backup.zero_loss
+        return Receiver(
+            engine=self.engine,
+            target=self.server.target(RECEIVER_ROLE),
+            directory=self.home.resolve(settings.directory),
+            clock=self.clock,
+            keep=settings.keep,
+            may_run=may_run,
+        )
+
+    def zero_loss_service(self) -> "ZeroLossService":
+        """The keeper's measurement of what would be lost, and its watch over the receiver."""
+        from wedsync.zero_loss import ZeroLossService
+
+        async def wait_for(receiver: str) -> None:
+            await self.server.wait_for(receiver)
+
+        return ZeroLossService(
+            monitor=self.monitor_target,
+            state=self.state,
+            clock=self.clock,
+            config=self.config.backup.zero_loss,
+            waits_for=lambda: self.server.waits_for,
+            wait_for=wait_for,
+        )
 
     def backup_service(self) -> "BackupService":
         """The keeper's schedule of backups."""
@@ -414,9 +446,10 @@ class Platform:
 
     async def settle_roles(self) -> None:
         """Make or mend roles, database and rights; needs the server running."""
-        from wedsync.cluster import ensure_roles
+        from wedsync.cluster import RECEIVER_ROLE, ensure_roles
 
-        passwords = {role: self.secrets.get_or_create(role) for role in PASSWORD_ROLES}
+        roles = (*PASSWORD_ROLES, RECEIVER_ROLE) if self.server.has_receiver else PASSWORD_ROLES
+        passwords = {role: self.secrets.get_or_create(role) for role in roles}
         await ensure_roles(self.server.target(), config=self.config, passwords=passwords)
 
 

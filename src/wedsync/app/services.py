@@ -15,7 +15,7 @@ from wedsync.app.keys import webhook_secrets
 from wedsync.app.opening import setup_lock
 from wedsync.app.platform import Platform
 from wedsync.app.queued_change import QueuedChange
-from wedsync.app.running import running_pid, service_lock
+from wedsync.app.running import receives_here, running_pid, service_lock
 from wedsync.app.view import StatusReader
 from wedsync.cluster import supervised_server
 from wedsync.errors import Busy, ServerFailed, WedsyncError
@@ -48,6 +48,7 @@ async def run_keeper(platform: Platform) -> None:
             group.create_task(platform.routine_service().run(), name="routines")
             if platform.is_local:
                 group.create_task(platform.shelter().run(), name="shelter")
+                group.create_task(platform.zero_loss_service().run(), name="exposure")
                 group.create_task(renew_certificate_daily(platform), name="certificate")
 
 
@@ -59,6 +60,15 @@ async def renew_certificate_daily(platform: Platform) -> None:
         except (WedsyncError, OSError) as error:
             observe(CertificateNotRenewed(message=str(error)))
         await platform.clock.sleep(timedelta(days=1))
+
+
+async def run_receiver(platform: Platform) -> None:
+    """Receive WAL, until cancelled; one receiver a home."""
+    from wedsync.zero_loss import require_directory  # noqa: PLC0415 - most homes have none
+
+    with service_lock(platform, "receiver"):
+        require_directory(platform.home.resolve(platform.config.backup.zero_loss.directory))
+        await platform.receiver(may_run=lambda: why_server_must_wait(platform)).run()
 
 
 async def run_gateway(platform: Platform) -> None:
@@ -135,6 +145,10 @@ async def run_supervisor(platform: Platform) -> None:
     """Keep all processes of the home running until cancelled, then stop them in order."""
     with service_lock(platform, "supervisor"):
         processes: list[Supervised] = []
+        if receives_here(platform):
+            processes.append(
+                _own(platform, "receiver")
+            )  # stopped last: it takes what the server writes at its end
         if platform.is_local:
             processes.append(
                 supervised_server(
@@ -168,7 +182,7 @@ async def stop_everything(platform: Platform) -> list[str]:
             f"wedsync up is at work (process {preparing.pid})",
             hint="let it end, or stop it with Ctrl-C",
         )
-    found = {name: running_pid(platform, name) for name in ("gateway", "keeper", "supervisor")}
+    found = {name: running_pid(platform, name) for name in ("gateway", "keeper", "supervisor", "receiver")}
     if platform.is_local:
         found["PostgreSQL"] = platform.server.postmaster_pid()
     for name in ("supervisor", "gateway", "keeper"):
@@ -177,6 +191,9 @@ async def stop_everything(platform: Platform) -> list[str]:
             await _end(pid, within=timedelta(minutes=3) if name == "supervisor" else _GOES_DOWN)
     if platform.is_local:
         await platform.server.stop("fast")
+    pid = running_pid(platform, "receiver")
+    if pid is not None:
+        await _end(pid, within=_GOES_DOWN)
     return [name for name, pid in found.items() if pid is not None]
 
 

@@ -57,6 +57,8 @@ class Preparation:
                 step.note("made" if made else "there already")
         running = platform.server.state() in {ServerState.RUNNING, ServerState.STARTING}
         with self._step(f"start PostgreSQL {platform.engine.postgresql_version}") as step:
+            if not running:  # nobody receives WAL before all runs, and what is prepared here must not wait for it
+                await platform.server.wait_for("")
             pid = await platform.server.start(
                 archive_command=platform.pgbackrest.archive_command(),
                 deadline=_START,

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from wedsync.app.platform import Platform
 from wedsync.app.proofs import proof_facts
-from wedsync.app.running import running_pid
+from wedsync.app.running import receives_here, running_pid
 from wedsync.backup import Survey
 from wedsync.errors import CannotConnect, StateProblem
 from wedsync.monitoring import (
@@ -50,7 +50,10 @@ class StatusReader:
             state=self._state(),
             server_state=platform.server.state if platform.is_local else None,
             proof=lambda: proof_facts(platform),
-            processes={name: lambda name=name: running_pid(platform, name) for name in SERVICES},
+            processes={
+                name: lambda name=name: running_pid(platform, name)
+                for name in (*SERVICES, *(("receiver",) if receives_here(platform) else ()))
+            },
         )
         return await collect(sources, clock=platform.clock, survey_within=survey_within)
 

@@ -99,7 +99,7 @@ def register(main: click.Group) -> None:
 
 async def _status(home_path: str | None, *, as_json: bool) -> Exit:
     from wedsync.app import StatusReader
-    from wedsync.monitoring import State, continuous_window, judge, last_good_backup
+    from wedsync.monitoring import State, continuous_window, exposure_words, judge, last_good_backup
     from wedsync.words import age_words, moment_words, size_words
 
     platform = open_platform(home_path)
@@ -133,6 +133,7 @@ async def _status(home_path: str | None, *, as_json: bool) -> Exit:
         if window
         else "recovery window  none"
     )
+    click.echo(f"exposure         {exposure_words(facts.records.exposure if facts.records else None)}")
     click.echo(
         "processes        "
         + ", ".join(f"{name} {'runs' if runs else 'is down'}" for name, runs in (facts.processes or {}).items())

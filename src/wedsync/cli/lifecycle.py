@@ -75,10 +75,10 @@ def register(main: click.Group) -> None:
             click.echo("stopped: " + ", ".join(stopped) if stopped else "nothing was running")
         return Exit.DONE
 
-    @click.argument("name", type=click.Choice(["supervisor", "keeper", "gateway"]))
+    @click.argument("name", type=click.Choice(["supervisor", "keeper", "gateway", "receiver"]))
     async def service(*, home_path: str | None, name: str) -> Exit:
         """Run one service in the foreground (the supervisor does this)."""
-        from wedsync.app import run_gateway, run_keeper, run_supervisor, until_signalled
+        from wedsync.app import run_gateway, run_keeper, run_receiver, run_supervisor, until_signalled
         from wedsync.log import configure_logging
 
         platform = open_platform(home_path)
@@ -87,6 +87,7 @@ def register(main: click.Group) -> None:
             "supervisor": run_supervisor,
             "keeper": run_keeper,
             "gateway": run_gateway,
+            "receiver": run_receiver,
         }
         await until_signalled(lambda: services[name](platform))
         return Exit.DONE

@@ -1,5 +1,6 @@
 """A cluster of ours: made, started, stopped, looked after."""
 
+from wedsync.cluster.access import RECEIVER_ROLE
 from wedsync.cluster.capabilities import Capability, Facts, capabilities, examine, home_capabilities
 from wedsync.cluster.control import raised_for_recovery, read_control
 from wedsync.cluster.datadir import ServerState
@@ -15,6 +16,7 @@ from wedsync.cluster.settings import application_connections, max_connections, s
 from wedsync.cluster.supervised import supervised_server
 
 __all__ = [
+    "RECEIVER_ROLE",
     "Capability",
     "Engine",
     "Facts",

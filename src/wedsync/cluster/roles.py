@@ -13,8 +13,9 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier, Literal
 
+from wedsync.cluster.access import RECEIVER_ROLE
 from wedsync.cluster.settings import application_connections
-from wedsync.config import Config
+from wedsync.config import Config, ZeroLossMode
 from wedsync.database import ConnectionTarget
 from wedsync.sql import statements
 
@@ -31,6 +32,7 @@ ROLES: dict[str, LiteralString] = {
 _IDLE_IN_TRANSACTION = timedelta(minutes=1)
 _NOTHING_MORE = "nosuperuser nocreatedb nocreaterole noreplication"
 _CONNECTS = "wedsync_owner, wedsync_monitor, wedsync_backup, wedsync_gateway"
+_RECEIVER: LiteralString = "login noinherit nosuperuser nocreatedb nocreaterole replication connection limit 5"
 _LOCK = 0x57454453594E43  # "WEDSYNC": two runs at once would create the same role twice
 
 
@@ -45,9 +47,13 @@ async def ensure_roles(
     sql = statements("cluster")
     name = config.database.name
     async with await superuser.connect() as connection:
+        # It may be that nobody receives WAL before this is done, and that commits wait for who does.
+        await connection.execute("set synchronous_commit = local")
         await connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
         async with connection.transaction():
             await _create_roles(connection)
+            if config.backup.zero_loss.mode is not ZeroLossMode.OFF:
+                await _create_receiver(connection)
             await connection.execute(sql["grant_memberships"])
             await _bound_gateway(connection, config)
             await _set_passwords(connection, passwords or {})
@@ -64,6 +70,7 @@ async def prepare_database(superuser: ConnectionTarget) -> None:
     sql = statements("cluster")
     name = Identifier(superuser.dbname)
     async with await superuser.connect() as inside, inside.transaction():
+        await inside.execute("set local synchronous_commit = local")
         await inside.execute(SQL("revoke all on database {} from public").format(name))
         await inside.execute(SQL("grant connect on database {} to {}").format(name, SQL(_CONNECTS)))
         await inside.execute(sql["create_schemas"])
@@ -79,6 +86,14 @@ async def _create_roles(connection: AsyncConnection[TupleRow]) -> None:
             await connection.execute(SQL("create role {}").format(Identifier(role)))
         wanted = SQL("alter role {} " + attributes + " " + _NOTHING_MORE)
         await connection.execute(wanted.format(Identifier(role)))
+
+
+async def _create_receiver(connection: AsyncConnection[TupleRow]) -> None:
+    """The role that receives WAL: it can copy everything, and change nothing."""
+    cursor = await connection.execute(statements("cluster")["platform_roles"], {"names": [RECEIVER_ROLE]})
+    if await cursor.fetchone() is None:
+        await connection.execute(SQL("create role {}").format(Identifier(RECEIVER_ROLE)))
+    await connection.execute(SQL("alter role {} " + _RECEIVER).format(Identifier(RECEIVER_ROLE)))
 
 
 async def _bound_gateway(connection: AsyncConnection[TupleRow], config: Config) -> None:

@@ -30,7 +30,7 @@ from wedsync.cluster.ports import require_free_port
 from wedsync.cluster.secrets import write_private
 from wedsync.cluster.serverlog import LogReader, without_prefix
 from wedsync.cluster.settings import as_conf, server_settings
-from wedsync.config import Config, Home
+from wedsync.config import Config, Home, ZeroLossMode
 from wedsync.database import ConnectionTarget
 from wedsync.errors import (
     Busy,
@@ -199,6 +199,36 @@ class Server:
         if pid is not None:
             os.kill(pid, signal.SIGHUP)
 
+    @property
+    def has_receiver(self) -> bool:
+        """Whether somebody is to receive its WAL besides the archive."""
+        return self.config.backup.zero_loss.mode is not ZeroLossMode.OFF
+
+    @property
+    def received(self) -> Path:
+        """Where its receiver writes to; also where there is none now, for there may have been one."""
+        return self.home.resolve(self.config.backup.zero_loss.directory)
+
+    @property
+    def waits_for(self) -> str:
+        """The receiver that commits wait for; empty: they wait for none."""
+        try:
+            return self._sync_file.read_text(encoding="utf-8").partition("'")[2].partition("'")[0]
+        except FileNotFoundError:
+            return ""
+
+    async def wait_for(self, receiver: str) -> None:
+        """Let commits wait until `receiver` has them; empty: let none wait. Those that do are let go then.
+
+        It holds over restarts of the server, and not over a recovery. A file of ours and not ALTER SYSTEM: it can
+        be changed while no connection comes about.
+        """
+        if receiver:
+            write_private(self._sync_file, f"synchronous_standby_names = '{receiver}'\n".encode(), replace=True)
+        else:
+            self._sync_file.unlink(missing_ok=True)
+        await self.reload()
+
     async def renew_certificate(self) -> bool:
         """Renew the server's certificate if it ends within 30 days; whether it was.
 
@@ -230,10 +260,11 @@ class Server:
         if in_recovery:
             settings |= raised_for_recovery(settings, await read_control(self.engine, self.home.pgdata))
             settings |= _RECOVERING
+            self._sync_file.unlink(missing_ok=True)  # as it was when the backup was taken
         text = "# Written by wedsync at each start; changes are lost. Set them in wedsync.toml.\n"
         files = {
-            "wedsync.conf": text + as_conf(settings),
-            "pg_hba.conf": hba_file(in_recovery=in_recovery),
+            "wedsync.conf": text + as_conf(settings) + f"include_if_exists = '{self._sync_file.name}'\n",
+            "pg_hba.conf": hba_file(in_recovery=in_recovery, has_receiver=self.has_receiver),
             "pg_ident.conf": ident_file(user_name(os.geteuid())),
         }
         for name, content in files.items():
@@ -409,6 +440,10 @@ class Server:
             async with asyncio.timeout(deadline.total_seconds()):
                 await wait_for_exit(pid)
                 reap(pid)
+
+    @property
+    def _sync_file(self) -> Path:
+        return self.home.pgdata / "wedsync.sync.conf"
 
     @property
     def _socket_lock(self) -> Path:

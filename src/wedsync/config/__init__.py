@@ -25,6 +25,9 @@ from wedsync.config.model import (
     SigningMethod,
     StatementTimeouts,
     VerificationConfig,
+    WhenDown,
+    ZeroLossConfig,
+    ZeroLossMode,
 )
 
 __all__ = [
@@ -53,6 +56,9 @@ __all__ = [
     "SigningMethod",
     "StatementTimeouts",
     "VerificationConfig",
+    "WhenDown",
+    "ZeroLossConfig",
+    "ZeroLossMode",
     "default_home",
     "format_value",
     "load_config",

@@ -303,6 +303,43 @@ class VerificationConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Whether missing or damaged WAL, and pgBackRest's own files, are put back from where they are whole."""
 
 
+class ZeroLossMode(StrEnum):
+    """How WAL gets to a receiver besides the archive."""
+
+    OFF = "off"
+    ASYNC = "async"
+    """As it is written: at most a second of commits is lost with the machine."""
+    SYNC = "sync"
+    """Before a commit is acknowledged: none is lost."""
+
+
+class WhenDown(StrEnum):
+    """What becomes of commits while the receiver is away, with mode `sync`."""
+
+    WAIT = "wait"
+    """They wait for it: nothing is lost, and nothing can be written."""
+    DEGRADE = "degrade"
+    """They are acknowledged without it, as with mode `async`."""
+
+
+class ZeroLossConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A receiver that writes WAL down as it comes about, in another place than the archive."""
+
+    mode: ZeroLossMode = ZeroLossMode.OFF
+    """`off`, `async` (at most a second is lost with the machine) or `sync` (nothing that was acknowledged)."""
+    directory: str = "received"
+    """Where the receiver writes: a directory of the second region, mounted; a relative one is below the home, and
+    protects against the loss of the data directory only."""
+    here: bool = True
+    """Whether the receiver runs on this machine; `false`: another host runs `wedsync receive-wal`."""
+    when_down: WhenDown = WhenDown.DEGRADE
+    """With mode `sync`, while the receiver is away: `degrade` (acknowledge without it) or `wait` (for it)."""
+    degrade_after: timedelta = timedelta(seconds=10)
+    """With `degrade`: commits wait this long for a receiver that is away or does not move."""
+    keep: timedelta = timedelta(hours=1)
+    """A received segment stays this long after it is in the archive."""
+
+
 class BackupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Recovery points, how long they are kept and where."""
 
@@ -333,6 +370,7 @@ class BackupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     verification: VerificationConfig = VerificationConfig()
     repo1: RepositoryConfig = RepositoryConfig(path="repo1")
     repo2: RepositoryConfig | None = RepositoryConfig(path="repo2", incr_every=timedelta(hours=6))
+    zero_loss: ZeroLossConfig = ZeroLossConfig()
 
 
 class DrillsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

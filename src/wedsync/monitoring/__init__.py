@@ -3,11 +3,13 @@
 from wedsync.monitoring.ask import ask_health, ask_metrics
 from wedsync.monitoring.backup_rules import continuous_window, last_good_backup
 from wedsync.monitoring.collect import Sources, collect
+from wedsync.monitoring.exposure_rules import exposure_words
 from wedsync.monitoring.facts import (
     Archiver,
     BackupRun,
     Database,
     Disk,
+    Exposure,
     Facts,
     Jobs,
     KeptBackup,
@@ -44,6 +46,7 @@ __all__ = [
     "DatabaseHealth",
     "DatabaseMetrics",
     "Disk",
+    "Exposure",
     "Facts",
     "Issue",
     "Jobs",
@@ -71,6 +74,7 @@ __all__ = [
     "ask_metrics",
     "collect",
     "continuous_window",
+    "exposure_words",
     "issue_words",
     "judge",
     "judge_metrics",

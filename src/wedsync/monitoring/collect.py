@@ -19,6 +19,7 @@ from wedsync.clock import Clock
 from wedsync.config import Config, Home, Profile, RepositoryKind
 from wedsync.database import ConnectionTarget
 from wedsync.errors import CannotConnect, WedsyncError
+from wedsync.monitoring.exposure import read_exposure
 from wedsync.monitoring.facts import (
     Archiver,
     BackupRun,
@@ -188,7 +189,7 @@ async def _survey(sources: Sources) -> SurveyFacts:
 async def _records(sources: Sources, now: datetime) -> Records:
     if sources.state is None:
         raise sqlite3.OperationalError("state.db cannot be opened")
-    records = read_records(sources.state, sources.home)
+    records = replace(read_records(sources.state, sources.home), exposure=read_exposure(sources.state, now))
     if sources.proof is not None:
         records = replace(records, proof=sources.proof())
     verification = sources.config.backup.verification

@@ -269,6 +269,23 @@ class VerificationFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What would be lost if the machine went, as it was measured."""
+
+    measured_at: datetime
+    mode: str
+    """What protects commits: a `zero_loss.Protection`."""
+    since: datetime
+    """Since when it is that."""
+    in_force_s: float
+    """Age of the oldest acknowledged commit that is on this machine only."""
+    at_stake_bytes: int
+    worst_24h_s: float
+    slot_status: str | None = None
+    slot_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
     """What the state file holds that a verdict needs."""
 
@@ -276,6 +293,8 @@ class Records:
     """The last ones, newest first."""
     recovery: Recovery | None = None
     """The one that has not ended."""
+    exposure: Exposure | None = None
+    """`None`: it was never measured."""
     events: tuple[ProcessEvent, ...] = ()
     """The last ones, newest first."""
     proof: ProofFacts | None = None

@@ -14,7 +14,8 @@ from wedsync.monitoring.backup_rules import (
     run_issues,
     window_issues,
 )
-from wedsync.monitoring.facts import Facts
+from wedsync.monitoring.exposure_rules import exposure_issues
+from wedsync.monitoring.facts import Exposure, Facts
 from wedsync.monitoring.issues import Issue, State
 from wedsync.monitoring.proof_rules import proof_issues
 from wedsync.monitoring.server_rules import (
@@ -36,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     database_issues,
     window_issues,
     archive_issues,
+    exposure_issues,
     damage_issues,
     repository_issues,
     proof_issues,
@@ -77,6 +79,7 @@ class Verdict:
                     "from": window.from_at if window else None,
                     "to": window.to_at if window else None,
                 },
+                "rpo": _rpo(records.exposure if records else None),
                 "open_alerts": len(self.issues),
                 "issues": [asdict(issue) for issue in self.issues],
                 "surveyed_at": survey.surveyed_at if survey else None,
@@ -162,6 +165,20 @@ def _proven_words(facts: Facts, now: datetime) -> str:
     if proof is None or proof.newest is None:
         return ""
     return f", last proven by a restore {age_words(proof.newest.at, now)}"
+
+
+def _rpo(exposure: Exposure | None) -> dict[str, object] | None:
+    """What would be lost if the machine went now; `None`: it was never measured."""
+    if exposure is None:
+        return None
+    return {
+        "in_force_s": exposure.in_force_s,
+        "mode": exposure.mode,
+        "measured_at": exposure.measured_at,
+        "worst_24h_s": exposure.worst_24h_s,
+        "at_stake_bytes": exposure.at_stake_bytes,
+        "since": exposure.since,
+    }
 
 
 def _plain(value: object) -> Any:

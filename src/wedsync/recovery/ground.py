@@ -22,7 +22,8 @@ from wedsync.errors import DataDirectoryProblem, TargetUnreachable
 from wedsync.recovery.forecast import Measurement
 from wedsync.recovery.journal import JournalEntry, Stage
 from wedsync.recovery.kept import Kept
-from wedsync.recovery.local_wal import LocalSegment, local_segments
+from wedsync.recovery.local_wal import LocalSegment, local_segments, received
+from wedsync.zero_loss import histories
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +113,18 @@ class Scout:
             or (unfinished.stage is Stage.REPLAYING and was_promoted(pgdata))
         )
         if own:
-            learn_histories(pgdata, self._timelines, system_id=newest.system_id)
+            learn_histories(
+                [*sorted((pgdata / "pg_wal").glob("????????.history")), *histories(self._server.received)],
+                self._timelines,
+                system_id=newest.system_id,
+            )
         timelines = self._timelines.of_system(newest.system_id)
         now = self._clock.now()
         archived = {name for archive in survey.archives for name in archive.segments}
-        segments = {item.name: item for item in self._kept.segments() if item.name not in archived}
+        # What was put aside has at least as much in it as what was received, and the data directory the most.
+        receiver = received(self._server.received, system_id=newest.system_id, archived=archived)
+        segments = {item.name: item for item in receiver}
+        segments |= {item.name: item for item in self._kept.segments() if item.name not in archived}
         if own:
             present = local_segments(
                 pgdata,
@@ -161,10 +169,10 @@ def was_promoted(pgdata: Path) -> bool:
     return (pgdata / "global/pg_control").exists() and not (pgdata / "recovery.signal").exists()
 
 
-def learn_histories(pgdata: Path, timelines: TimelineBook, *, system_id: str) -> None:
-    """Note the timelines that this data directory knows and the book does not: begun, and not archived yet."""
+def learn_histories(paths: Sequence[Path], timelines: TimelineBook, *, system_id: str) -> None:
+    """Note the timelines that history files tell of and the book does not know: begun, and not archived yet."""
     known = timelines.of_system(system_id)
-    for path in sorted((pgdata / "pg_wal").glob("????????.history")):
+    for path in paths:
         with suppress(ValueError, FileNotFoundError):
             number = int(path.stem, 16)
             if number not in known:

@@ -26,6 +26,7 @@ from wedsync.backup import (
 )
 from wedsync.cluster import Engine
 from wedsync.database import SEGMENT_BYTES
+from wedsync.zero_loss import received_segments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class LocalSegment:
 
     name: str
     source: Path
+    is_received: bool = False
+    """Whether it is what a receiver wrote down (`wedsync.zero_loss`), and may go on writing to."""
 
     @property
     def is_deleted(self) -> bool:
@@ -67,7 +70,7 @@ def keep(segments: Collection[LocalSegment], directory: Path) -> list[str]:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     for segment in segments:
         kept = directory / segment.name
-        if segment.is_deleted:
+        if segment.is_deleted or segment.is_received:
             shutil.copyfile(segment.source, kept)
             continue
         kept.unlink(missing_ok=True)
@@ -76,6 +79,15 @@ def keep(segments: Collection[LocalSegment], directory: Path) -> list[str]:
         except OSError:  # another file system
             shutil.copyfile(segment.source, kept)
     return [segment.name for segment in segments]
+
+
+def received(directory: Path, *, system_id: str, archived: Collection[str]) -> list[LocalSegment]:
+    """The segments of this cluster that a receiver has and no repository, in order."""
+    return [
+        LocalSegment(name=segment.name, source=segment.source, is_received=True)
+        for segment in received_segments(directory, system_id=system_id)
+        if segment.name not in archived
+    ]
 
 
 @contextmanager

@@ -285,6 +285,7 @@ class Recoverer:
                 self._kept,
                 recovery=entry.id,
                 repo=plan.repo,
+                system_id=plan.base.system_id,
                 list_archived=lambda: self._archived(plan.base.system_id),
                 clock=self._clock,
                 stopwatch=stopwatch,

@@ -22,7 +22,7 @@ from wedsync.recovery.forecast import Phase
 from wedsync.recovery.ground import server_state
 from wedsync.recovery.journal import point_name
 from wedsync.recovery.kept import Kept
-from wedsync.recovery.local_wal import LocalSegment, commits_in, held_open, keep, local_segments
+from wedsync.recovery.local_wal import LocalSegment, commits_in, held_open, keep, local_segments, received
 from wedsync.recovery.stopwatch import Stopwatch
 from wedsync.sql import statements
 
@@ -69,6 +69,7 @@ async def secure_and_stop(
     *,
     recovery: str,
     repo: int,
+    system_id: str,
     list_archived: Callable[[], Awaitable[Collection[str]]],
     clock: Clock,
     stopwatch: Stopwatch,
@@ -96,6 +97,13 @@ async def secure_and_stop(
         with stopwatch.time(Phase.SECURE):
             kept.keep_histories(recovery, server.home.pgdata)
             others = [segment for segment in _local(server, archived) if segment.name not in complete]
+            here = {segment.name for segment in others} | {*kept.segments_of(recovery)}
+            from_receiver = [
+                segment
+                for segment in received(server.received, system_id=system_id, archived=archived)
+                if segment.name not in here
+            ]
+            keep(from_receiver, directory)
             names = {*keep(others, directory), *kept.segments_of(recovery)}
     except OSError as error:
         if error.errno not in _FULL:
@@ -174,6 +182,7 @@ async def mark_present(server: Server, name: str) -> RestorePoint:
     """Commit, set the restore point `name`, and let the segment that holds it be archived."""
     sql = statements("recovery")
     async with await server.target().connect() as connection:
+        await connection.execute(sql["commit_here"])  # the receiver may be what is broken
         await connection.execute(sql["commit_now"])
         async with connection.cursor(row_factory=class_row(RestorePoint)) as cursor:
             await cursor.execute(sql["mark_present"], {"name": name})

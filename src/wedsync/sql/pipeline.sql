@@ -25,3 +25,7 @@ select pg_catalog.pg_is_in_recovery() as in_recovery,
                           'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as as_of,
        case when pg_catalog.pg_is_in_recovery()
             then pg_catalog.pg_get_wal_replay_pause_state() = 'paused' end as at_target;
+
+-- name: waits_for
+-- What a backend of ours waits for. Source: pg_stat_activity.
+select wait_event from pg_catalog.pg_stat_activity where pid = $1;

@@ -17,6 +17,10 @@ select lsn::text, pg_walfile_name(lsn) as segment, clock_timestamp() as at from 
 -- A commit after every moment that anybody could have asked for: recovery by time needs one to stop at.
 select pg_current_xact_id()::text;
 
+-- name: commit_here
+-- Commits of this session wait for nobody who receives WAL.
+set synchronous_commit = local;
+
 -- name: switch_wal
 -- Begin a new segment; the one that ends goes to the archive.
 select (select system_identifier::text from pg_control_system()) as system_id,

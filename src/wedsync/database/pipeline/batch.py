@@ -41,6 +41,8 @@ class Batch:
         "expected",
         "future",
         "history",
+        "is_asked_elsewhere",
+        "is_commit_doubtful",
         "is_leased",
         "is_refused_at_commit",
         "is_sent_whole",
@@ -69,6 +71,8 @@ class Batch:
         """When it was last told to wait for a connection."""
         self.command: bytes | None = None
         """Sent instead of the work: begin, commit or rollback of a lent connection."""
+        self.is_asked_elsewhere = False
+        """It was sent on another connection as well, and whichever answers first is heard."""
         self.is_leased = False
         """It belongs to a transaction of its caller's: it is not run again."""
         self.cleans = work.calls
@@ -100,6 +104,8 @@ class Batch:
         self.results: list[Result] = []
         self.refusal: ServerError | None = None
         self.is_refused_at_commit = False
+        self.is_commit_doubtful = False
+        """It is committed here, and whether a receiver of WAL has it is not known: the wait was broken off."""
         self.mistake: Exception | None = None
         """The work cannot be sent as it is; what was sent of it is undone."""
         self.is_too_large = False

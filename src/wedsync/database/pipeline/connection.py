@@ -36,6 +36,8 @@ CLEANING = (
     b"discard temporary",
 )
 """What `DISCARD ALL` does, but for prepared statements, which are ours, and what no other request can see."""
+_WAIT_FOR_RECEIVER = "SyncRepWaitForLSN"
+"""The function in PostgreSQL's source that warns `canceling wait for synchronous replication`, in any language."""
 _ANY_ROLE = ""
 """In whose name settings are prepared: they look at no table, so their plan is everybody's."""
 
@@ -98,6 +100,7 @@ class PipelinedConnection:
         self.backend_pid = self._libpq.backend_pid
         self._libpq.nonblocking = 1
         self._libpq.enter_pipeline_mode()
+        session.add_notice_handler(self._take_notice)
         self._loop.add_reader(self._socket, self._read)
 
     def hold(self, batch: Batch) -> None:
@@ -119,6 +122,11 @@ class PipelinedConnection:
     def last(self) -> Batch | None:
         """The batch that was sent last."""
         return self._under_way[-1] if self._under_way else None
+
+    @property
+    def behind(self) -> Sequence[Batch]:
+        """The batches that the server has not begun with."""
+        return tuple(self._under_way)[1:]
 
     async def cancel(self, deadline: timedelta) -> None:
         """Ask the server to cancel what runs here; raises `CannotConnect` if it could not be asked."""
@@ -217,6 +225,11 @@ class PipelinedConnection:
         self._libpq.send_prepare(asked.name, text)
         self._libpq.send_query_prepared(asked.name, parameters)
         batch.expected += (Parse(role, text), asked)
+
+    def _take_notice(self, notice: psycopg.errors.Diagnostic) -> None:
+        """PostgreSQL tells of a commit whose wait was cancelled by a warning, and then reports success."""
+        if notice.source_function == _WAIT_FOR_RECEIVER and self._under_way:
+            self._under_way[0].is_commit_doubtful = True
 
     def _flush(self) -> None:
         if self._libpq.flush() == 0:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from time import monotonic
@@ -76,6 +76,8 @@ class Dispatcher:
         self.histories = Histories()
         self.members: Members
         self.recovery: RecoveryWatch
+        self.is_at_receiver: Callable[[int], Awaitable[bool]]
+        """Whether the backend with this pid has committed and waits for a receiver of WAL."""
 
     @property
     def waiting(self) -> int:
@@ -128,6 +130,8 @@ class Dispatcher:
             _fail(batch, _too_large(batch, "more than the gateway takes into its memory"))
         elif batch.refusal is not None:
             self._refused(connection, batch, now)
+        elif batch.is_commit_doubtful:
+            _fail(batch, _unknown("the wait for the receiver of WAL was broken off"))
         else:
             self._succeeded(batch, now)
         if self._waiting or self._waiting_alone or self._borrowers:
@@ -327,11 +331,28 @@ class Dispatcher:
             return
         nobody_waits = head.future.done() and head.work.read_only
         if (connection.depth > 1 and head.tries < TRIES) or nobody_waits:
-            observe(StatementMoved(ran_ms=round(age_s * 1000), behind=connection.depth - 1))
             connection.cancelled_at = monotonic()
-            task = asyncio.create_task(_cancel(connection))
+            task = asyncio.create_task(self._move(connection, head, age_s))
             self._cancels.add(task)
             task.add_done_callback(self._cancels.discard)
+
+    async def _move(self, connection: PipelinedConnection, head: Batch, age_s: float) -> None:
+        """Cancel a slow head, so that others get on. A commit that waits for a receiver of WAL is not cancelled.
+
+        It would be reported as done without being safe. Reads behind it are asked elsewhere instead.
+        """
+        if not head.work.read_only and await self.is_at_receiver(connection.backend_pid):
+            for batch in connection.behind:
+                if batch.work.read_only and not (batch.is_leased or batch.is_asked_elsewhere):
+                    batch.is_asked_elsewhere = True
+                    twin = Batch(batch.work, batch.future, batch.history, asked_at=batch.asked_at)
+                    twin.queued_at = monotonic()
+                    self._waiting.append(twin)
+            self._tick_now()
+        elif connection.head is head:
+            observe(StatementMoved(ran_ms=round(age_s * 1000), behind=connection.depth - 1))
+            with suppress(CannotConnect):  # the statement then ends at its timeout, and others go round it
+                await connection.cancel(_CANCEL_DEADLINE)
 
     def _refuse_late(self, now: float) -> None:
         away_since = self.members.away_since
@@ -392,11 +413,6 @@ class Dispatcher:
             detail=failure.in_one_line() if failure is not None else "no connection has come about yet",
             hint="requests are served again as soon as it is back",
         )
-
-
-async def _cancel(connection: PipelinedConnection) -> None:
-    with suppress(CannotConnect):  # the statement then ends at its timeout, and others go round it
-        await connection.cancel(_CANCEL_DEADLINE)
 
 
 def _patience_s(batch: Batch, *, in_burst: bool) -> float:

@@ -83,6 +83,7 @@ class PipelinePool:
         self._dispatcher.members = self._members
         self._recovery = RecoveryWatch(self.run, reads=reads_in_recovery)
         self._dispatcher.recovery = self._recovery
+        self._dispatcher.is_at_receiver = self._is_at_receiver
         self._housekeeper: asyncio.TimerHandle | None = None
         self.is_pooled = False
         """Whether another pooler, such as PgBouncer, is between us and the server."""
@@ -252,6 +253,17 @@ class PipelinePool:
         except BaseException:
             await session.close()
             raise
+
+    async def _is_at_receiver(self, backend_pid: int) -> bool:
+        """What cannot be asked now counts as one that waits: it is left alone."""
+        asked = Statement(statements("pipeline")["waits_for"], (b"%d" % backend_pid,))
+        try:
+            (found,) = await self.run(
+                Work(role="none", settings=(), statements=(asked,), read_only=True, statement_timeout_ms=1000)
+            )
+        except WedsyncError:
+            return True
+        return any(row[0] == b"SyncRep" for row in found.rows)
 
     async def _tell_recovery(self, session: AsyncConnection[TupleRow]) -> None:
         cursor = session.cursor(row_factory=kwargs_row(replay_of))
