@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # a command pays only for what it asks for: see __getattr__ o
     from wedsync.cluster import Engine, Secrets, Server
     from wedsync.copies import Copies
     from wedsync.drills import Driller, DrillRecords, DrillService
+    from wedsync.drills.witness import WitnessService, WitnessTaker
     from wedsync.maintenance import JobService, RoutineService, RunMigration
     from wedsync.migrations import Conditions, ShadowMaker
     from wedsync.recovery import Recoverer, Shelter
@@ -294,6 +295,30 @@ class Platform:
             state=self.state,
             clock=self.clock,
             migration_key=self.migration_key,
+        )
+
+    def witness_taker(self) -> "WitnessTaker":
+        """Records what the database holds at exact places of its WAL."""
+        from wedsync.drills.witness import Effort, WitnessTaker
+
+        name = self.config.database.name
+        target = self.server.target("postgres", name) if self.is_local else self.owner_target
+        return WitnessTaker(target, state=self.state, effort=Effort(budget=self.config.drills.witness_budget))
+
+    def witness_service(self) -> "WitnessService":
+        """The keeper's witnesses."""
+        from wedsync.drills.witness import WitnessService
+        from wedsync.process import FileLock
+
+        locks = [FileLock(self.home.run / f"{name}.lock", purpose="look") for name in ("backup", "recovery")]
+        return WitnessService(
+            taker=self.witness_taker(),
+            state=self.state,
+            clock=self.clock,
+            every=self.config.drills.witness_every,
+            keep=self.config.backup.recovery_window,
+            last_backup=lambda: max((item.finished_at for item in self.backup_records.backups()), default=None),
+            must_wait=lambda: any(lock.holder() is not None for lock in locks),
         )
 
     def drill_service(self) -> "DrillService":

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from wedsync.app.platform import Platform
 from wedsync.backup import LoggedDrill, ShownProof
-from wedsync.drills import Drill, DrillPolicy, Outcome, next_drill
+from wedsync.drills import DIGESTS, Drill, DrillPolicy, Outcome, next_drill
 from wedsync.monitoring import ProofFacts, Proven
 
 _REMEMBERED = 2000
@@ -50,9 +50,10 @@ def proof_facts(platform: Platform) -> ProofFacts | None:
     expected = settings.enabled and platform.config.backup.enabled
     records = platform.drill_records
     last = records.last_ended()
+    newest = records.newest(limit=_REMEMBERED)
     rotation = next_drill(
         platform.backup_records.backups(),
-        records.newest(limit=_REMEMBERED),
+        newest,
         platform.clock.now(),
         DrillPolicy.of(platform.config),
     )
@@ -64,6 +65,14 @@ def proof_facts(platform: Platform) -> ProofFacts | None:
         tried=tuple(_proven(drill) for drill in records.of_backups()),
         too_late=tuple((item.repo, item.label) for item in rotation.too_late) if expected else (),
         trouble=trouble.message if trouble is not None else "",
+        compared_at=max(
+            (
+                drill.finished_at or drill.began_at
+                for drill in newest
+                if any(check.name == DIGESTS and check.ok for check in drill.checks)
+            ),
+            default=None,
+        ),
     )
 
 

@@ -40,6 +40,7 @@ async def run_keeper(platform: Platform) -> None:
                 group.create_task(platform.backup_service().run(), name="backups")
                 if platform.is_local and platform.config.drills.enabled:
                     group.create_task(platform.drill_service().run(), name="drills")
+                    group.create_task(platform.witness_service().run(), name="witnesses")
             if platform.takes_backups and platform.config.backup.verification.enabled:
                 service = platform.verification.service(platform.monitor_target)
                 group.create_task(service.run(), name="verification")

@@ -400,6 +400,10 @@ class DrillsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Proof that is older than this is critical."""
     keep_evidence: timedelta = timedelta(weeks=52)
     """Evidence is kept this long."""
+    witness_every: timedelta = timedelta(hours=1)
+    """So often, and after each backup, it is recorded what the database holds, for drills to compare with."""
+    witness_budget: timedelta = timedelta(seconds=20)
+    """Reading for that takes about this long; of tables that are too large another part each time."""
 
 
 class PreviewConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from wedsync.on_demand import names_on_demand
 
 if TYPE_CHECKING:
-    from wedsync.drills.check import Check, CheckedCopy, CheckResult, DrillContext
+    from wedsync.drills.check import DIGESTS, Check, CheckedCopy, CheckResult, DrillContext
     from wedsync.drills.choice import Chosen, choose
     from wedsync.drills.course import CheckList
     from wedsync.drills.drill import BACK, FORECAST, Drill, Outcome, Part, Reason, Source, Trouble
@@ -21,6 +21,7 @@ else:
         __name__,
         {
             "check": (
+                "DIGESTS",
                 "Check",
                 "CheckedCopy",
                 "CheckResult",
@@ -66,6 +67,7 @@ else:
 
 __all__ = [
     "BACK",
+    "DIGESTS",
     "FORECAST",
     "Check",
     "CheckList",

@@ -12,6 +12,9 @@ from wedsync.drills.order import DrillOrder
 from wedsync.drills.witness import Witness
 from wedsync.state import StateStore
 
+DIGESTS = "digests"
+"""The check that compares rows with what was recorded of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:

@@ -218,6 +218,8 @@ class ProofFacts:
     """Backups (repository, label) that will be gone before their turn."""
     trouble: str = ""
     """Why the last drill, if it was the last, said nothing."""
+    compared_at: datetime | None = None
+    """When a drill last found every row as it was recorded; `None`: none ever compared them."""
 
     @property
     def newest(self) -> Proven | None:

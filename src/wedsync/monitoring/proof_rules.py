@@ -1,12 +1,14 @@
 """What can be wrong with the proof that backups can be restored."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from wedsync.monitoring.facts import Facts, KeptBackup, ProofFacts
 from wedsync.monitoring.issues import Issue, State
 from wedsync.words import duration_words
 
+COMPARED_WITHIN = timedelta(days=7)
+"""A drill compares rows with what was recorded at least this often."""
 _NAMED = 3
 
 
@@ -20,6 +22,7 @@ def proof_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
     if proof.expected:
         yield from _age(proof, facts, now)
         yield from _too_late(proof)
+        yield from _not_compared(proof, now)
 
 
 def _failed(proof: ProofFacts, there: dict[tuple[int, str], KeptBackup] | None) -> Iterator[Issue]:
@@ -72,4 +75,19 @@ def _too_late(proof: ProofFacts) -> Iterator[Issue]:
         code="proof_too_late",
         words=f"{named}{more} will be gone before {'its' if one else 'their'} turn to be proven",
         next_step="raise drills.per_day, or run wedsync drill run --label LABEL",
+    )
+
+
+def _not_compared(proof: ProofFacts, now: datetime) -> Iterator[Issue]:
+    """Drills pass, but none has compared rows: there was no witness on their way."""
+    since = proof.compared_at or min((item.at for item in proof.tried), default=None)
+    if since is None or now - since <= COMPARED_WITHIN:
+        return
+    never = "ever " if proof.compared_at is None else ""
+    yield Issue(
+        severity=State.WARNING,
+        code="rows_not_compared",
+        words=f"no drill {never}compared rows with what was recorded of them,",
+        since=since,
+        next_step="see the keeper's log for witness_skipped: why nothing is recorded to compare with",
     )

@@ -2,14 +2,14 @@
 
 from datetime import timedelta
 
-from wedsync.drills.check import DrillContext
+from wedsync.drills.check import DIGESTS, DrillContext
 from wedsync.drills.checks.measured import Answer, Finding, Skipped, check, counted
 from wedsync.drills.witness import compare_copy
 
 _READING = timedelta(minutes=5)
 
 
-@check("digests", within=_READING + timedelta(minutes=1))
+@check(DIGESTS, within=_READING + timedelta(minutes=1))
 async def check_digests(context: DrillContext) -> Answer:
     """Whether each table has the rows that the witness saw, no other and none less."""
     witness = context.witness

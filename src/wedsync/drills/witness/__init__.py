@@ -9,6 +9,7 @@ from wedsync.drills.witness.records import (
     newest_witness,
     record_witness,
 )
+from wedsync.drills.witness.service import WitnessService, WitnessSkipped, why_due
 from wedsync.drills.witness.taking import Effort, WitnessTaker
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "Span",
     "TableDigest",
     "Witness",
+    "WitnessService",
+    "WitnessSkipped",
     "WitnessTaker",
     "catalogue_of",
     "compare_copy",
@@ -27,4 +30,5 @@ __all__ = [
     "nearest_witness",
     "newest_witness",
     "record_witness",
+    "why_due",
 ]
