@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # a command pays only for what it asks for: see __getattr__ o
         Verifier,
     )
     from wedsync.cluster import Engine, Secrets, Server
-    from wedsync.copies import Copies
+    from wedsync.copies import Copies, PreviewService
     from wedsync.drills import Driller, DrillRecords, DrillService
     from wedsync.drills.witness import WitnessService, WitnessTaker
     from wedsync.maintenance import JobService, RoutineService, RunMigration
@@ -212,6 +212,12 @@ class Platform:
             config=self.config,
             clock=self.clock,
         )
+
+    def preview_service(self) -> "PreviewService":
+        """The keeper's care of previews."""
+        from wedsync.copies import PreviewService
+
+        return PreviewService(copies=self.copies, clock=self.clock, keep_for=self.config.preview.keep_for)
 
     def shelter(self) -> "Shelter":
         """Keeps WAL that is not archived from going with the data directory."""

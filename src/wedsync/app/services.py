@@ -50,6 +50,7 @@ async def run_keeper(platform: Platform) -> None:
             if platform.is_local:
                 group.create_task(platform.shelter().run(), name="shelter")
                 group.create_task(platform.zero_loss_service().run(), name="exposure")
+                group.create_task(platform.preview_service().run(), name="previews")
                 group.create_task(renew_certificate_daily(platform), name="certificate")
 
 
@@ -191,6 +192,8 @@ async def stop_everything(platform: Platform) -> list[str]:
         if pid is not None:
             await _end(pid, within=timedelta(minutes=3) if name == "supervisor" else _GOES_DOWN)
     if platform.is_local:
+        if platform.home.copies.is_dir():
+            found |= dict.fromkeys(await platform.copies.stop_previews(), 0)
         await platform.server.stop("fast")
     pid = running_pid(platform, "receiver")
     if pid is not None:

@@ -24,9 +24,9 @@ class Beside:
             f"--process-max={self.processes}",
         ]
 
-    def fetch_options(self) -> list[str]:
+    def fetch_options(self, *, asynchronous: bool) -> list[str]:
         """Options of `pgbackrest archive-get`."""
-        return [*self.options(), f"--spool-path={self.root / 'spool'}"]
+        return [*self.options(), *([f"--spool-path={self.root / 'spool'}"] if asynchronous else [])]
 
     def make_directories(self) -> None:
         """Make what the options name."""

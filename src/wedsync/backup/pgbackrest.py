@@ -217,7 +217,7 @@ class PgBackRest:
             asynchronous=asynchronous,
             library_path=self.engine.library_path,
             pgdata=pgdata,
-            further=beside.fetch_options() if beside is not None else (),
+            further=beside.fetch_options(asynchronous=asynchronous) if beside is not None else (),
         )
 
     async def stanza_create(self) -> tuple[RepositoryStatus, ...]:

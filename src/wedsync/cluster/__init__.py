@@ -12,6 +12,7 @@ from wedsync.cluster.ports import holder_of, is_free, next_free_port, require_fr
 from wedsync.cluster.roles import ensure_roles, prepare_database
 from wedsync.cluster.secrets import Secrets, random_password, write_private
 from wedsync.cluster.server import Server
+from wedsync.cluster.serverlog import LogReader
 from wedsync.cluster.settings import application_connections, max_connections, server_settings
 from wedsync.cluster.supervised import supervised_server
 
@@ -21,6 +22,7 @@ __all__ = [
     "Engine",
     "Facts",
     "HomeFacts",
+    "LogReader",
     "Machine",
     "Secrets",
     "Server",

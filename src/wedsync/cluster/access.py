@@ -10,8 +10,8 @@ GATEWAY_ROLE = "wedsync_gateway"
 _MAP = "wedsync"
 
 
-def hba_file(*, in_recovery: bool = False, has_receiver: bool = False) -> str:
-    """The text of pg_hba.conf.
+def hba_file(*, in_recovery: bool = False, has_receiver: bool = False, tcp: bool = True) -> str:
+    """The text of pg_hba.conf; without `tcp` that of a server which is reached by its socket only.
 
     The superuser comes through the socket only, as the service user. TCP needs TLS and a password;
     what is not named is refused. A server that is being taken back has the passwords of an earlier time: until
@@ -21,16 +21,19 @@ def hba_file(*, in_recovery: bool = False, has_receiver: bool = False) -> str:
     roles = ",".join((*SERVICE_ROLES, *receiver, *((GATEWAY_ROLE,) if in_recovery else ())))
     replicating = ",".join(("postgres", "wedsync_backup", *receiver))
     far = f"hostssl  replication  {RECEIVER_ROLE}  all  scram-sha-256\n" if has_receiver else ""
-    return f"""\
+    sockets = f"""\
 # Written by wedsync at each start; changes are lost.
 # type   database     role      address  method
 local    all          {roles}  peer map={_MAP}
 local    replication  {replicating}  peer map={_MAP}
 local    all          all                scram-sha-256
+"""
+    over_tcp = f"""\
 {far}hostssl  all          postgres  all      reject
 hostssl  all          all       all      scram-sha-256
 host     all          all       all      reject
 """
+    return sockets + (over_tcp if tcp else "")
 
 
 def ident_file(service_user: str) -> str:

@@ -264,7 +264,9 @@ class Server:
         text = "# Written by wedsync at each start; changes are lost. Set them in wedsync.toml.\n"
         files = {
             "wedsync.conf": text + as_conf(settings) + f"include_if_exists = '{self._sync_file.name}'\n",
-            "pg_hba.conf": hba_file(in_recovery=in_recovery, has_receiver=self.has_receiver),
+            "pg_hba.conf": hba_file(
+                in_recovery=in_recovery, has_receiver=self.has_receiver, tcp=bool(self._addresses())
+            ),
             "pg_ident.conf": ident_file(user_name(os.geteuid())),
         }
         for name, content in files.items():

@@ -4,6 +4,7 @@ from wedsync.copies.choice import Answer, Choice, Standing, choose_preview
 from wedsync.copies.copies import Copies
 from wedsync.copies.copy import Copy
 from wedsync.copies.effort import Effort
+from wedsync.copies.idle import PreviewService, is_idle
 from wedsync.copies.note import Note, Purpose, Stage
 from wedsync.copies.plan import CopyOrder, CopyPlan
 from wedsync.copies.registry import CopyRegistry, Listed
@@ -19,8 +20,10 @@ __all__ = [
     "Effort",
     "Listed",
     "Note",
+    "PreviewService",
     "Purpose",
     "Stage",
     "Standing",
     "choose_preview",
+    "is_idle",
 ]

@@ -4,19 +4,19 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
-from wedsync.backup import Beside, PgBackRest, Surveyor
+from wedsync.backup import PgBackRest, Surveyor
 from wedsync.clock import Clock
 from wedsync.cluster import Server
 from wedsync.config import Config, Home
 from wedsync.copies.copy import Copy, remove_files
-from wedsync.copies.effort import Effort, require_room
+from wedsync.copies.effort import Effort, guarded, require_room
 from wedsync.copies.note import Note, Purpose, Stage, read_note
 from wedsync.copies.plan import CopyOrder, CopyPlan
 from wedsync.copies.planner import CopyPlanner
 from wedsync.copies.registry import CopyRegistry
 from wedsync.copies.settings import apart
 from wedsync.database import ConnectionTarget
-from wedsync.errors import Busy, CopyRefused, CopyUnknown, DiskFull, RepositoryFull
+from wedsync.errors import Busy, CopyRefused, CopyUnknown
 from wedsync.process import FileLock
 from wedsync.recovery import Kept as KeptWal
 from wedsync.recovery import Phase, Report, Stopwatch, put_back, put_back_histories, silently
@@ -82,41 +82,34 @@ class Copies:
         lock = self._lock(directory.name)
         if not lock.try_acquire():
             raise Busy(f"copy {directory.name} is being made by somebody else", hint="choose another directory")
-        beside = Beside(root=directory / "pgbackrest", processes=effort.processes, priority=effort.priority)
-        copy = self._copy(directory, self._new_note(plan, directory, beside, effort, purpose), lock)
+        copy = self._copy(directory, self._new_note(plan, directory, effort, purpose), lock)
         try:
-            await self._make(copy, beside, report, by=by, most=most)
+            async with guarded(directory.parent, effort):
+                await self._make(copy, report, by=by, most=most)
         except BaseException:
             await copy.remove()
             raise
         copy.let_go()
         return copy
 
-    async def _make(self, copy: Copy, beside: Beside, report: Report, *, by: str, most: int | None) -> None:
+    async def _make(self, copy: Copy, report: Report, *, by: str, most: int | None) -> None:
         plan, directory, stopwatch = copy.plan, copy.directory, Stopwatch()
         directory.mkdir(mode=0o700)
-        beside.make_directories()
+        copy.beside.make_directories()
         copy.home.run.mkdir(mode=0o700)
         copy.note.write(directory)
         self.registry.add(copy.note, directory, by=by, most=most)
         report(Phase.RESTORE, f"restoring {plan.base.label} from repo{plan.repo} beside the cluster")
         with stopwatch.time(Phase.RESTORE):
-            try:
-                await self._pgbackrest.restore(
-                    repo=plan.repo,
-                    label=plan.base.label,
-                    pgdata=copy.home.pgdata,
-                    target=plan.restore_target,
-                    archiving=False,
-                    beside=beside,
-                    on_progress=lambda percent: report(Phase.RESTORE, f"restoring files: {percent:.0f} %"),
-                )
-            except RepositoryFull as error:  # pgBackRest's words do not say which disk
-                raise DiskFull(
-                    "the disk is full: the copy was not made, and what there was of it is removed",
-                    detail=error.detail,
-                    hint="free space where the home is",
-                ) from error
+            await self._pgbackrest.restore(
+                repo=plan.repo,
+                label=plan.base.label,
+                pgdata=copy.home.pgdata,
+                target=plan.restore_target,
+                archiving=False,
+                beside=copy.beside,
+                on_progress=lambda percent: report(Phase.RESTORE, f"restoring files: {percent:.0f} %"),
+            )
             self._settle(copy)
         report(Phase.REPLAY, f"replaying WAL: {plan.wal_segments} segments")
         with stopwatch.time(Phase.REPLAY):
@@ -133,8 +126,7 @@ class Copies:
         put_back_histories(KeptWal(root=self._home.kept).histories(), pgdata)
         put_back(copy.plan.local, pgdata)
 
-    def _new_note(self, plan: CopyPlan, directory: Path, beside: Beside, effort: Effort, purpose: Purpose) -> Note:
-        straight = plan.base.timeline == plan.timeline
+    def _new_note(self, plan: CopyPlan, directory: Path, effort: Effort, purpose: Purpose) -> Note:
         return Note(
             id=directory.name,
             purpose=purpose,
@@ -143,53 +135,59 @@ class Copies:
             effort=effort,
             target=plan.restore_target,
             target_at=plan.target_at,
-            restore_command=self._pgbackrest.restore_command(
-                repo=plan.repo, asynchronous=straight, pgdata=directory / "pgdata", beside=beside
-            ),
             made_at=self._clock.now(),
             phases_s={},
         )
 
     def target_of(self, directory: Path, user: str) -> ConnectionTarget:
         """How to connect to the copy in a directory, whatever state it is in."""
-        server = Server(engine=self._server.engine, home=Home(directory), config=apart(self._config))
-        return server.target(user, self._config.database.name)
+        return self._server_in(directory).target(user, self._config.database.name)
 
     def open(self, directory: Path) -> Copy:
         """Take a copy up again that this or another process made. Raises `CopyUnknown`."""
         return self._copy(directory, read_note(directory), self._lock(directory.name))
+
+    async def stop_previews(self) -> list[str]:
+        """Stop the servers of previews that nobody works with right now; the ids of those that ran."""
+        stopped: list[str] = []
+        for listed in self.registry.all(Purpose.PREVIEW):
+            with self._lock(listed.id):
+                server = Server(
+                    engine=self._server.engine, home=Home(listed.directory), config=apart(self._config)
+                )
+                if await server.stop("immediate"):
+                    stopped.append(listed.id)
+        return stopped
 
     async def tidy(self) -> list[str]:
         """Remove what killed makers left, of copies that nobody works with any more; their ids.
 
         A preview that was made stays: it belongs to no process.
         """
+        below = set(self._home.copies.iterdir()) if self._home.copies.is_dir() else set[Path]()
         gone: list[str] = []
-        for directory in sorted(self._home.copies.glob("*")) if self._home.copies.is_dir() else []:
+        for directory in sorted(below | {listed.directory for listed in self.registry.all()}):
             lock = self._lock(directory.name)
             if not lock.try_acquire():
                 continue  # its maker is at work
-            try:
-                note = read_note(directory)
-                if note.purpose is Purpose.PREVIEW and note.stage is not Stage.MAKING:
-                    lock.release()
-                    continue
-            except CopyUnknown:
-                pass  # killed before it wrote one
-            server = Server(engine=self._server.engine, home=Home(directory), config=apart(self._config))
-            await remove_files(directory, config=self._home.pgbackrest_config, server=server)
+            if stays(directory):
+                lock.release()
+                continue
+            config = self._pgbackrest.home.pgbackrest_config
+            await remove_files(directory, config=config, server=self._server_in(directory))
             self.registry.remove(directory.name)
             lock.remove()
             gone.append(directory.name)
-        self.registry.forget_gone()
         return gone
+
+    def _server_in(self, directory: Path) -> Server:
+        return Server(engine=self._server.engine, home=Home(directory), config=apart(self._config))
 
     def _copy(self, directory: Path, note: Note, lock: FileLock) -> Copy:
         return Copy(
             directory,
             note=note,
-            engine=self._server.engine,
-            home=self._home,
+            pgbackrest=self._pgbackrest,
             config=self._config,
             planner=self._planner,
             lock=lock,
@@ -199,3 +197,12 @@ class Copies:
 
     def _lock(self, copy: str) -> FileLock:
         return FileLock(self._home.run / f"copy-{copy}.lock", purpose=f"copy {copy}")
+
+
+def stays(directory: Path) -> bool:
+    """Whether a copy that no process works with is a preview to be looked at; anything else was left behind."""
+    try:
+        note = read_note(directory)
+    except CopyUnknown:
+        return False
+    return note.purpose is Purpose.PREVIEW and note.stage is not Stage.MAKING

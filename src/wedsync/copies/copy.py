@@ -7,17 +7,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from wedsync.backup import TargetKind
+from wedsync.backup import Beside, PgBackRest, TargetKind
 from wedsync.clock import Clock
-from wedsync.cluster import Engine, Server, ServerState
+from wedsync.cluster import LogReader, Server, ServerState
 from wedsync.config import Config, Home
+from wedsync.copies.effort import bytes_needed, guarded, require_room
 from wedsync.copies.note import Note, Purpose, Stage
 from wedsync.copies.plan import CopyPlan, Place
 from wedsync.copies.planner import CopyPlanner, leads_on
 from wedsync.copies.registry import CopyRegistry
 from wedsync.copies.settings import ARCHIVE_COMMAND, copy_config
 from wedsync.database import ConnectionTarget, Lsn
-from wedsync.errors import CopyFailed, CopyPassed, RecoveryFailed, ServerFailed
+from wedsync.errors import CopyFailed, CopyPassed, DiskFull, RecoveryFailed, ServerFailed
 from wedsync.process import FileLock
 from wedsync.recovery import (
     Phase,
@@ -44,19 +45,17 @@ class Copy:
         directory: Path,
         *,
         note: Note,
-        engine: Engine,
-        home: Home,
+        pgbackrest: PgBackRest,
         config: Config,
         planner: CopyPlanner,
         lock: FileLock,
         registry: CopyRegistry,
         clock: Clock,
     ) -> None:
-        """`home` and `config` are the real cluster's."""
+        """`pgbackrest` and `config` are the real cluster's."""
         self.directory = directory
         self.note = note
-        self._engine = engine
-        self._home = home
+        self._pgbackrest = pgbackrest
         self._config = config
         self._planner = planner
         self._lock = lock
@@ -84,15 +83,21 @@ class Copy:
         return Home(self.directory)
 
     @property
+    def beside(self) -> Beside:
+        """Where and how pgBackRest works for it."""
+        effort = self.note.effort
+        return Beside(root=self.directory / "pgbackrest", processes=effort.processes, priority=effort.priority)
+
+    @property
     def server(self) -> Server:
         """Its server."""
-        config = copy_config(
-            self._config,
-            effort=self.note.effort,
-            restore_command=self.note.restore_command,
-            target=self.note.target,
+        note = self.note
+        straight = note.target.timeline == note.plan.base.timeline
+        command = self._pgbackrest.restore_command(
+            repo=note.plan.repo, asynchronous=straight, pgdata=self.home.pgdata, beside=self.beside
         )
-        return Server(engine=self._engine, home=self.home, config=config, priority=self.note.effort.priority)
+        config = copy_config(self._config, effort=note.effort, restore_command=command, target=note.target)
+        return Server(engine=self._pgbackrest.engine, home=self.home, config=config, priority=note.effort.priority)
 
     def target(self, user: str = "postgres", dbname: str | None = None) -> ConnectionTarget:
         """How to connect: through the socket, as one of the roles that the service user may be."""
@@ -119,6 +124,7 @@ class Copy:
     async def replay(self, report: Report) -> Reached:
         """Start its server; return when it is paused at the target. The files must be there."""
         server = self.server
+        logs = LogReader(self.home.log)
         deadline = self._config.backup.deadline
         began: list[datetime] = []
         stopwatch = Stopwatch()
@@ -136,11 +142,12 @@ class Copy:
                 on_progress=lambda line: report(Phase.REPLAY, line),
             )
             reached = await wait_for_target(server, deadline=deadline, on_position=on_position)
-        except (ServerFailed, RecoveryFailed) as error:
+        except (ServerFailed, RecoveryFailed, DiskFull) as error:
             await server.stop("immediate")
-            raise CopyFailed(
+            kind = DiskFull if isinstance(error, DiskFull) else CopyFailed
+            raise kind(
                 "the copy does not reach its moment",
-                detail=f"{error.message}: {error.detail or 'no more is known'}",
+                detail=logs.why() or error.detail or error.message,
                 hint="the cluster itself is untouched; wedsync recover window shows what can be reached",
             ) from error
         self._require_target(reached)
@@ -189,10 +196,15 @@ class Copy:
             onward = known
         else:
             onward = await self._planner.onward(self.plan, place, target)
+        require_room(
+            self.directory, needed_bytes=bytes_needed(wal_segments=onward.wal_segments), effort=self.note.effort
+        )
         await self.server.stop("fast")
+        await self._forget_fetched()
         put_back(onward.local, self.home.pgdata)
         self.keep(replace(self.note, target=onward.restore_target, target_at=onward.target_at))
-        reached = await self.replay(report)
+        async with guarded(self.directory, self.note.effort):
+            reached = await self.replay(report)
         self._registry.stands(self.note, last_commit_at=reached.last_commit_at, at=self._clock.now())
         return reached
 
@@ -203,6 +215,12 @@ class Copy:
         with self._alone():
             if self.server.state() is not ServerState.RUNNING:
                 await self.replay(report)
+
+    async def _forget_fetched(self) -> None:
+        """Empty the spool: it may say of a segment that was archived since that it is not there."""
+        await end_restores(self._pgbackrest.home.pgbackrest_config, self.home.pgdata, fetches=True)
+        shutil.rmtree(self.beside.root / "spool", ignore_errors=True)
+        self.beside.make_directories()
 
     async def promote(self) -> None:
         """Let it take writes, on a timeline of its own that no archive ever sees."""
@@ -217,7 +235,7 @@ class Copy:
     async def remove(self) -> None:
         """Stop it, and remove all that there is of it. Harmless when it is gone already."""
         with self._alone():
-            await remove_files(self.directory, config=self._home.pgbackrest_config, server=self.server)
+            await remove_files(self.directory, config=self._pgbackrest.home.pgbackrest_config, server=self.server)
             self._registry.remove(self.id)
             self._lock.remove()
 

@@ -1,16 +1,21 @@
 """How much of the machine a copy may take."""
 
+import asyncio
 import shutil
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from wedsync.database import SEGMENT_BYTES
-from wedsync.errors import CopyRefused
+from wedsync.errors import CopyRefused, DiskFull, RepositoryFull
 from wedsync.process import Priority
 
 _MB = 1024 * 1024
 _WAL_AT_ONCE_BYTES = 8192 * _MB
 """Replayed WAL goes with the next restartpoint: more than this is never there together."""
+_LOOK_S = 0.5
+_FULL = (28, 122)  # ENOSPC, EDQUOT
 _SPOOL_BYTES = 128 * _MB
 
 
@@ -35,9 +40,10 @@ class Effort:
         return Priority(nice=self.nice, idle_disk=self.idle_disk)
 
 
-def bytes_needed(*, database_bytes: int, wal_segments: int) -> int:
+def bytes_needed(*, database_bytes: int = 0, wal_segments: int) -> int:
     """Disk that a copy takes at the most while it is made and moved: files, WAL, and WAL fetched ahead."""
-    return database_bytes + min(wal_segments * SEGMENT_BYTES, _WAL_AT_ONCE_BYTES) + _SPOOL_BYTES
+    wal_bytes = wal_segments * SEGMENT_BYTES
+    return database_bytes + min(wal_bytes, _WAL_AT_ONCE_BYTES) + min(wal_bytes, _SPOOL_BYTES)
 
 
 def require_room(place: Path, *, needed_bytes: int, effort: Effort) -> None:
@@ -50,4 +56,47 @@ def require_room(place: Path, *, needed_bytes: int, effort: Effort) -> None:
         detail=f"{free_bytes / 1e6:.0f} MB are free in {place}; the copy takes up to {needed_bytes / 1e6:.0f} MB,"
         f" and {effort.least_free_bytes / 1e6:.0f} MB must stay free",
         hint="remove a preview (wedsync recover preview --list), or free space",
+    )
+
+
+@asynccontextmanager
+async def guarded(place: Path, effort: Effort) -> AsyncGenerator[None]:
+    """Break the work inside off when the disk runs short while it is under way: the cluster comes first.
+
+    Raises `DiskFull` then, long before PostgreSQL itself would meet a full disk.
+    """
+    short = effort.least_free_bytes // 2
+    worker = asyncio.current_task()
+    assert worker is not None  # noqa: S101 - a coroutine runs in a task
+    ran_short: list[int] = []
+
+    async def watch() -> None:
+        while (free := shutil.disk_usage(place).free) >= short:  # noqa: ASYNC110 - nobody tells of a disk
+            await asyncio.sleep(_LOOK_S)
+        ran_short.append(free)
+        worker.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not ran_short or worker.uncancel():
+            raise
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise _full(place, shutil.disk_usage(place).free) from error
+    except RepositoryFull as error:  # pgBackRest's words do not say which disk
+        raise _full(place, shutil.disk_usage(place).free) from error
+    finally:
+        watcher.cancel()
+    if ran_short:
+        raise _full(place, ran_short[0])
+
+
+def _full(place: Path, free_bytes: int) -> DiskFull:
+    return DiskFull(
+        "the disk runs full: the copy was given up",
+        detail=f"{free_bytes / 1e6:.0f} MB are free in {place}",
+        hint="the cluster itself is untouched; free space, then try again",
     )

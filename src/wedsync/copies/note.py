@@ -48,7 +48,6 @@ class Note:
     target_at: datetime | None
     place: Place | None = None
     """Where replay stood when it last reached its target; `None`: it has not yet."""
-    restore_command: str
     made_at: datetime
     phases_s: dict[str, float]
 

@@ -39,6 +39,8 @@ def copy_config(config: Config, *, effort: Effort, restore_command: str, target:
         "min_wal_size": "32MB",
         "autovacuum": "off",
         # Nothing in a copy has to outlive a crash of the machine: it is made again.
+        "synchronous_standby_names": "",
+        "huge_pages": "off",
         "fsync": "off",
         "synchronous_commit": "off",
         "full_page_writes": "off",
