@@ -55,6 +55,8 @@ async def make(platform: Platform, size: float) -> None:
             for repo in platform.pgbackrest.repos:
                 await asyncio.sleep(3)
                 await platform.backup_runs.take(kind, repo=repo, reason=RunReason.OPERATOR)
+                await asyncio.sleep(2)
+                await platform.witness_taker().take("schedule")
         await asyncio.sleep(5)
         await platform.pgbackrest.check()
     finally:

@@ -21,6 +21,25 @@ def test_the_newest_backup_before_the_moment_is_the_base() -> None:
     assert route.segments == tuple(segment_name(1, number) for number in range(10, 16))
 
 
+def test_a_backup_that_is_named_is_the_base_with_all_it_is_built_on() -> None:
+    full = backup(at(0), wal=(1, 1))
+    incr = backup(at(5), BackupKind.INCR, on=full, wal=(5, 5))
+    later = backup(at(10), wal=(10, 10))
+    held = archive((1, 1, 30))
+    for named in (full, incr, later):
+        route = find_route(
+            [full, incr, later],
+            held,
+            last_segment=segment_name(1, 15),
+            timeline=1,
+            known=ONE,
+            label=named.label,
+        )
+        assert route is not None
+        assert route.base == named
+    assert find_route([incr], held, last_segment=segment_name(1, 15), timeline=1, known=ONE) is None
+
+
 def test_a_gap_behind_the_newest_backup_leaves_no_route_from_an_older_one_either() -> None:
     backups = [backup(at(0), wal=(1, 1)), backup(at(10), wal=(10, 11))]
     held = archive((1, 1, 12), (1, 14, 30))

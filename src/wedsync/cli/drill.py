@@ -133,7 +133,7 @@ def _why(drill: "Drill") -> str:
     if drill.trouble is not None:
         return drill.trouble.message
     failed = ", ".join(check.name for check in drill.failed_checks)
-    return f"failed: {failed}" if failed else f"{len(drill.checks)} checks"
+    return f"failed: {failed}" if failed else f"{len(drill.made_checks)} checks"
 
 
 async def _show(home_path: str | None, drill_id: str, *, as_json: bool) -> Exit:
@@ -186,6 +186,7 @@ def _say(drill: "Drill") -> None:
             f" they took {duration_words(drill.forecast_took_s)}"
         )
     for check in drill.checks:
-        click.echo(f"{'ok    ' if check.ok else 'FAILED'}     {check.name}: {check.detail} ({check.took_s:.1f} s)")
+        word = "skipped" if check.skipped else "ok" if check.ok else "FAILED"
+        click.echo(f"{word:<10} {check.name}: {check.detail} ({check.took_s:.1f} s)")
     if drill.trouble is not None:
         click.echo(f"ended      {drill.trouble.message} [{drill.trouble.code}]")

@@ -160,4 +160,14 @@ class Drill:
     @property
     def failed_checks(self) -> tuple[CheckResult, ...]:
         """What was found wrong."""
-        return tuple(check for check in self.checks if not check.ok)
+        return tuple(check for check in self.checks if check.failed)
+
+    @property
+    def made_checks(self) -> tuple[CheckResult, ...]:
+        """Those that had something to look at."""
+        return tuple(check for check in self.checks if not check.skipped)
+
+    @property
+    def skipped_checks(self) -> tuple[CheckResult, ...]:
+        """Those that had nothing to look at: they prove nothing, and nothing is wrong."""
+        return tuple(check for check in self.checks if check.skipped)

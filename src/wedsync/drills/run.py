@@ -241,9 +241,9 @@ class Driller:
             )
 
     def _ended(self, drill: Drill) -> Drill:
-        if not drill.checks:  # what was not looked at is not proven
+        if not drill.made_checks:  # what was not looked at is not proven
             nothing = CheckResult(name="checks", ok=False, detail="none was made", took_s=0.0)
-            drill = replace(drill, checks=(nothing,))
+            drill = replace(drill, checks=(*drill.checks, nothing))
         passed = not drill.failed_checks and Part.PROMOTE in drill.phases_s
         ended = replace(
             drill,
@@ -261,7 +261,7 @@ class Driller:
                     repo=source.repo,
                     label=source.label,
                     rto_s=round(ended.rto_s or 0.0, 3),
-                    checks=len(ended.checks),
+                    checks=len(ended.made_checks),
                 )
             )
         else:

@@ -39,8 +39,9 @@ def drill_json(drill: Drill) -> dict[str, Any]:
         "effort": drill.effort,
         "checks": [
             {"name": check.name, "ok": check.ok, "detail": check.detail, "took_s": _round(check.took_s)}
-            for check in drill.checks
+            for check in drill.made_checks
         ],
+        "skipped": [{"name": check.name, "reason": check.detail} for check in drill.skipped_checks],
         "trouble": drill.trouble,
         "began_at": drill.began_at,
         "finished_at": drill.finished_at,

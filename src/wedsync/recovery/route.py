@@ -68,10 +68,12 @@ def find_route(
     timeline: int,
     known: Mapping[int, Timeline],
     also_here: Collection[str] = (),
+    label: str | None = None,
 ) -> Route | None:
     """The route from the newest of `backups` to `last_segment`; `None` if WAL is missing on each.
 
-    `backups` are those that end before the moment wanted. `also_here` are segments on this machine that
+    `backups` are those that end before the moment wanted; `label` names the one of them to start from (what it is
+    built on has to be among them as well). `also_here` are segments on this machine that
     are not archived. A backup that is damaged, or that misses a backup it refers to, is no base.
     """
     have = {*archive.segments, *also_here}
@@ -81,6 +83,7 @@ def find_route(
         backup
         for backup in backups
         if backup.repo == archive.repo
+        and label in {None, backup.label}
         and backup.system_id == archive.system_id
         and backup.is_good
         and labels.issuperset(backup.references)

@@ -66,7 +66,7 @@ class Wayfinder:
         label: str | None = None,
     ) -> Way | None:
         """The best way to `moment` from one repository; from the backup `label` only, if one is named."""
-        bases = [item for item in ground.backups_before(moment, archive.repo) if label in {None, item.label}]
+        bases = ground.backups_before(moment, archive.repo)
         for stop in await self.stops(ground, archive, moment, to_the_end=to_the_end):
             route = find_route(
                 bases,
@@ -75,6 +75,7 @@ class Wayfinder:
                 timeline=stop.timeline,
                 known=ground.timelines,
                 also_here=ground.local_names,
+                label=label,
             )
             if route is not None:
                 return Way(archive=archive, stop=stop, route=route)
@@ -87,7 +88,7 @@ class Wayfinder:
         bases = [
             item
             for item in ground.survey.catalogue.of_repo(archive.repo)
-            if label in {None, item.label} and item.lsn_stop is not None and item.lsn_stop <= lsn
+            if item.lsn_stop is not None and item.lsn_stop <= lsn
         ]
         stop = self.lsn_stop(lsn, timeline=timeline)
         route = find_route(
@@ -97,6 +98,7 @@ class Wayfinder:
             timeline=timeline,
             known=ground.timelines,
             also_here=ground.local_names,
+            label=label,
         )
         return Way(archive=archive, stop=stop, route=route) if route is not None else None
 

@@ -52,6 +52,13 @@ class CheckAnswer(msgspec.Struct, frozen=True, kw_only=True):
     took_s: float
 
 
+class SkippedCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A check that had nothing to look at."""
+
+    name: str
+    reason: str
+
+
 class DrillAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A drill, as `wedsync drill show --json` tells of it."""
 
@@ -80,6 +87,7 @@ class DrillAnswer(msgspec.Struct, frozen=True, kw_only=True):
     forecast: Mapping[str, Any]
     effort: str
     checks: Sequence[CheckAnswer]
+    skipped: Sequence[SkippedCheck]
     trouble: Mapping[str, Any] | None
     """Why it says nothing: `code`, `message`, `detail`, `hint`."""
 
