@@ -2,9 +2,13 @@
 
 import shutil
 
+import pytest
+
+from support.backup_host import backup_host
 from support.recoveries import Protected
 from support.regions import AzureStore, Region, S3Store, use_region
 from wedsync.backup import BackupKind
+from wedsync.errors import TakenElsewhere
 
 
 async def lives_on_in(own: Protected, region: Region) -> None:
@@ -34,6 +38,36 @@ async def lives_on_in(own: Protected, region: Region) -> None:
     assert plan.repo == 2
     await own.carry_out(plan)
     assert await own.rows() == [1]
+
+
+async def test_a_pgbackrest_host_takes_its_backups_itself(protected: Protected) -> None:
+    """In another network, with certificates on both sides."""
+    async with backup_host(protected) as host:
+        await protected.commit()
+        await protected.archive()
+        host.run("--type=full", "backup")
+        await protected.commit()
+        after_two = await protected.moment()
+        await protected.commit()
+        host.run("--type=incr", "backup")
+        await protected.archive()
+        platform = protected.platform
+        kept = (await platform.backup_runs.refresh()).of_repo(2)
+        assert [item.kind for item in kept] == [BackupKind.FULL, BackupKind.INCR]
+        with pytest.raises(TakenElsewhere):
+            await protected.backup(BackupKind.FULL, repo=2)
+        host.run("verify")
+        watch = platform.region_watch()
+        await watch.step()
+        assert watch.records.sightings()[2].behind.segments == 0
+
+        await protected.kill()
+        shutil.rmtree(protected.home.root / "repo1")
+        shutil.rmtree(protected.home.pgdata)
+        plan = await protected.plan(after_two)
+        assert plan.repo == 2
+        await protected.carry_out(plan)
+        assert await protected.rows() == [1, 2]
 
 
 async def test_an_s3_bucket_does_all_that_a_directory_does(protected: Protected, s3: S3Store) -> None:

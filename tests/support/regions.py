@@ -166,7 +166,7 @@ def s3_store(folder: Path, *, expired: bool = False) -> Iterator[S3Store]:
     port = free_port()
     words = [sys.executable, "-m", "support.s3_store", str(port), signed.certificate, signed.key, _ACCESS_KEY]
     environment = {**os.environ, "PYTHONPATH": ":".join(path for path in sys.path if path)}
-    with _running([str(word) for word in words], folder, environment, port):
+    with running([str(word) for word in words], folder, environment, port):
         yield S3Store(authority=authority, port=port)
 
 
@@ -193,12 +193,12 @@ def azure_store(folder: Path) -> Iterator[AzureStore]:
         ),
     ]
     environment = {**os.environ, "AZURITE_ACCOUNTS": f"{_ACCOUNT}:{_ACCOUNT_KEY}"}
-    with _running([str(word) for word in words], folder, environment, port):
+    with running([str(word) for word in words], folder, environment, port):
         yield AzureStore(authority=authority, port=port)
 
 
 @contextmanager
-def _running(words: list[str], folder: Path, environment: Mapping[str, str], port: int) -> Iterator[None]:
+def running(words: list[str], folder: Path, environment: Mapping[str, str], port: int) -> Iterator[None]:
     """A program until the context ends; entered when it takes connections."""
     with (folder / "log").open("w") as log, subprocess.Popen(
         words, env=environment, stdout=log, stderr=log, cwd=folder

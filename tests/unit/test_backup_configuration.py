@@ -101,12 +101,14 @@ def test_azure_and_gcs_are_rendered() -> None:
     assert rendered(RepositoryConfig(kind=RepositoryKind.GCS, path="x", options=gcs))["repo2-type"] == "gcs"
 
 
-def test_a_pgbackrest_server_keeps_path_and_key_to_itself() -> None:
+def test_a_pgbackrest_host_keeps_the_path_to_itself_and_shares_the_key() -> None:
+    """The machine of the database encrypts what it sends there, and decrypts what comes back."""
     tls = {"host": "far", "host-ca-file": "/ca", "host-cert-file": "/cert", "host-key-file": "/key"}
     options = rendered(RepositoryConfig(kind=RepositoryKind.TLS, options=tls))
     assert options["repo2-host"] == "far"
     assert options["repo2-host-type"] == "tls"
-    assert not {"repo2-path", "repo2-cipher-pass", "repo2-type"} & options.keys()
+    assert options["repo2-cipher-pass"] == "key two"
+    assert not {"repo2-path", "repo2-type"} & options.keys()
 
 
 SFTP = {

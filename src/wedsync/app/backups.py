@@ -44,7 +44,7 @@ async def take_backups(
     taken: list[tuple[Backup, float]] = []
     if kind is BackupKind.FULL:
         await _prepare_empty(platform, repo)
-    for number in platform.pgbackrest.repos if repo is None else (repo,):
+    for number in platform.pgbackrest.repos_here if repo is None else (repo,):
         began = monotonic()
         newest = await platform.backup_runs.take(
             kind,

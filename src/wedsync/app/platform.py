@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # a command pays only for what it asks for: see __getattr__ o
         ClusterAccess,
         HeartbeatService,
         PgBackRest,
+        RegionWatch,
         Surveyor,
         VerificationParts,
         Verifier,
@@ -90,7 +91,7 @@ class Platform:
                 detail="database.data_directory does not name the data directory of the adopted PostgreSQL",
                 hint="set it where the files are on this host (docs/how-to/adopt.md)",
             )
-        if changes or not self.home.pgbackrest_config.exists():
+        if changes or not (self.home.pgbackrest_config.exists() and self.home.archive_config.exists()):
             self.pgbackrest.write_config()
 
     @cached_property
@@ -265,6 +266,14 @@ class Platform:
             pgbackrest=self.pgbackrest,
             monitor=self.monitor_target,
             clock=self.clock,
+        )
+
+    def region_watch(self) -> "RegionWatch":
+        """The keeper's look at the regions."""
+        from wedsync.backup import RegionWatch
+
+        return RegionWatch(
+            pgbackrest=self.pgbackrest, state=self.state, monitor=self.monitor_target, clock=self.clock
         )
 
     def heartbeat_service(self) -> "HeartbeatService":

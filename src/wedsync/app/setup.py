@@ -141,7 +141,7 @@ class Preparation:
             self._say("backups are there: schema and data are left as they are")
         else:
             await self._fill(demo=demo)
-        for repo in platform.pgbackrest.repos:
+        for repo in platform.pgbackrest.repos_here:
             with self._step(f"first backup to repo{repo}") as step:
                 step.note(await self._first_backup(repo, catalogue))
         with self._step("first recovery point") as step:

@@ -29,6 +29,9 @@ from wedsync.backup.model import (
 )
 from wedsync.backup.pgbackrest import PgBackRest, Restored, RestoreTarget, TargetAction, TargetKind
 from wedsync.backup.records import BackupRecords, VerificationRecord
+from wedsync.backup.regions.records import RegionRecords, Sighting
+from wedsync.backup.regions.serving import serve_backup_host
+from wedsync.backup.regions.watch import RegionWatch
 from wedsync.backup.retention import Removal, Retention, RetentionPolicy, retention
 from wedsync.backup.runs import BackupRuns
 from wedsync.backup.schedule import Due, next_due, retry_at
@@ -119,6 +122,8 @@ __all__ = [
     "Problem",
     "ProblemKind",
     "RecoveryWindows",
+    "RegionRecords",
+    "RegionWatch",
     "Removal",
     "Repaired",
     "RepositoryStatus",
@@ -138,6 +143,7 @@ __all__ = [
     "ShownProof",
     "ShownRepository",
     "ShownWindow",
+    "Sighting",
     "Survey",
     "Surveyor",
     "TakenInRepo",
@@ -178,6 +184,7 @@ __all__ = [
     "retention",
     "retry_at",
     "segment_name",
+    "serve_backup_host",
     "show_backup",
     "show_catalogue",
     "show_coverage",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wedsync.config import BackupConfig, Compression, Home, RepositoryConfig, RepositoryKind
+from wedsync.config import BackupConfig, BackupServerConfig, Compression, Home, RepositoryConfig, RepositoryKind
 from wedsync.errors import ConfigProblem
 
 _BLOCK_INCREMENTAL = (2, 46)
@@ -55,6 +55,11 @@ def repositories(config: BackupConfig) -> dict[int, RepositoryConfig]:
     return found
 
 
+def repositories_of_hosts(config: BackupConfig) -> frozenset[int]:
+    """Repositories on pgBackRest hosts: pgBackRest takes and removes backups only on the repository's own host."""
+    return frozenset(number for number, item in repositories(config).items() if item.kind is RepositoryKind.TLS)
+
+
 def key_name(repo: int) -> str:
     """Name of the secret that encrypts a repository."""
     return f"repo{repo}_key"
@@ -67,11 +72,6 @@ def read_keys(path: Path) -> dict[int, str]:
     except FileNotFoundError:
         return {}
     return {int(found["repo"]): found["key"] for found in _CIPHER_PASS.finditer(text)}
-
-
-def is_encrypted_here(repository: RepositoryConfig) -> bool:
-    """Whether the key is ours: a pgBackRest server encrypts its repository by settings of its own."""
-    return repository.kind is not RepositoryKind.TLS
 
 
 def render_config(
@@ -108,6 +108,7 @@ def render_config(
         f"log-path={home.log / 'pgbackrest'}",
         "log-level-console=warn",
         "log-level-file=warn",
+        *_server(config.serve, home),
         "",
         "[global:archive-push]",
         f"io-timeout={_PUSH_IO_TIMEOUT_S}",
@@ -178,6 +179,19 @@ def _compression(config: BackupConfig) -> list[str]:
     return [f"compress-type={config.compression}", f"compress-level={config.compression_level}"]
 
 
+def _server(serve: BackupServerConfig | None, home: Home) -> list[str]:
+    if serve is None:
+        return []
+    return [
+        f"tls-server-address={serve.address}",
+        f"tls-server-port={serve.port}",
+        f"tls-server-ca-file={home.resolve(serve.ca_file)}",
+        f"tls-server-cert-file={home.resolve(serve.cert_file)}",
+        f"tls-server-key-file={home.resolve(serve.key_file)}",
+        f"tls-server-auth={serve.client}=*",
+    ]
+
+
 def _repository(
     number: int,
     repository: RepositoryConfig,
@@ -197,11 +211,9 @@ def _repository(
             options |= {"type": kind.value, "path": "/" + repository.path.strip("/")}
         case RepositoryKind.TLS:
             options |= {"host-type": "tls"}
-    if is_encrypted_here(repository):
-        options |= {"cipher-type": "aes-256-cbc", "cipher-pass": keys[number]}
-        options["bundle"] = "y"
-        if version >= _BLOCK_INCREMENTAL:
-            options["block"] = "y"
+    options |= {"cipher-type": "aes-256-cbc", "cipher-pass": keys[number], "bundle": "y"}
+    if version >= _BLOCK_INCREMENTAL:
+        options["block"] = "y"
     for name, value in repository.options.items():
         options[name] = _value(name, value, home=home, secret=secret)
     options["retention-full"] = str(_NEVER)

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from wedsync.backup.report import Said, printable, read_error
+from wedsync.backup.store_errors import explain_store
 from wedsync.errors import (
     ArchivingStuck,
     BackupFailed,
@@ -24,7 +26,7 @@ from wedsync.process import Finished
 _NOT_ARCHIVED = 82
 _DUPLICATE = 45
 _UNREADABLE = re.compile(r"unable to get \S+: .*\[(?P<name>Crypto|Format|Assert|Checksum)Error\] (?P<words>.*)")
-_UNREACHABLE = (37, 38, 39, 40, 41, 42, 47, 49, 55, 58, 64, 73, 102, 103)
+_UNREACHABLE = (37, 38, 39, 40, 41, 42, 47, 49, 55, 58, 64, 73, 101, 102, 103)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +127,15 @@ def explain(
     if said.code == _NOT_ARCHIVED and archiver is not None:
         stuck = f"{said.message.partition(' / ')[0]}; the archiver says: {archiver}"
         said = Said(code=said.code, message=stuck)
-    return _special(said, where) or otherwise(
-        f"pgBackRest {command} on {where} failed",
-        detail=f"error {said.code}: {said.message}",
-        hint="wedsync doctor checks the repositories one by one",
+    refused = explain_store(said, where, datetime.now(UTC))
+    return (
+        refused
+        or _special(said, where)
+        or otherwise(
+            f"pgBackRest {command} on {where} failed",
+            detail=f"error {said.code}: {said.message}",
+            hint="wedsync doctor checks the repositories one by one",
+        )
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -15,25 +15,29 @@ from wedsync.backup.beside import Beside
 from wedsync.backup.configuration import (
     ClusterAccess,
     archive_command,
-    is_encrypted_here,
     key_name,
     processors_of_this_machine,
     read_keys,
     render_config,
     repositories,
+    repositories_of_hosts,
     restore_command,
 )
 from wedsync.backup.explain import explain, explain_segment, last_complaint
 from wedsync.backup.identity import IdentityCard
 from wedsync.backup.model import Archive, Backup, BackupKind, Catalogue, RepositoryStatus
+from wedsync.backup.regions.given_up import read_given_up
 from wedsync.backup.report import (
+    Said,
     VerifyReport,
     read_clusters,
     read_info,
     read_listing,
+    read_names,
     read_percent,
     read_verify,
 )
+from wedsync.backup.store_errors import explain_store
 from wedsync.cluster import Engine, Secrets, random_password, write_private
 from wedsync.config import Config, Home, RepositoryKind
 from wedsync.database import Lsn
@@ -53,6 +57,8 @@ _NEW_LABEL = re.compile(r"new backup label = (?P<label>\S+)")
 _RESTORED = re.compile(r"restore size = (?P<size>[^,]+), file total = (?P<files>\d+)")
 _LOOK = timedelta(seconds=60)
 _LOOK_IO = "--io-timeout=3"  # tried four times: a host that does not answer costs 12 s and no more
+_CRYPTO = 95
+_FOR_EVER = timedelta(days=3650)
 _ROOM_BYTES = 16 * 1024 * 1024
 _ANSWER = timedelta(minutes=5)
 
@@ -155,18 +161,28 @@ class PgBackRest:
         return tuple(repositories(self.config))
 
     @property
+    def repos_here(self) -> tuple[int, ...]:
+        """Those whose backups are taken from here; those of pgBackRest hosts are taken there."""
+        elsewhere = repositories_of_hosts(self.config)
+        return tuple(repo for repo in self.repos if repo not in elsewhere)
+
+    @property
     def version(self) -> tuple[int, int]:
         """pgBackRest's own version."""
         return self.engine.pgbackrest_version
 
     def write_config(self) -> Path:
-        """Write pgBackRest's configuration file (0600); makes the keys of the repositories on first use.
+        """Write pgBackRest's configuration files (0600); makes the keys of the repositories on first use.
 
         A key whose file was lost is taken from the configuration that was written with it, not made anew: nothing
         but that key opens the repository.
+
+        That of archiving is without the second region while it is given up.
         """
         for directory in (self.home.spool, self.home.log / "pgbackrest", self.home.run / "pgbackrest"):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        archived = self.config_text(only=None if read_given_up(self.home) is None else 1)
+        write_private(self.home.archive_config, archived.encode(), replace=True)
         write_private(self.home.pgbackrest_config, self.config_text().encode(), replace=True)
         return self.home.pgbackrest_config
 
@@ -176,8 +192,7 @@ class PgBackRest:
         written = read_keys(self.home.pgbackrest_config)
         keys = {
             number: secrets.get_or_create(key_name(number), make=partial(written.get, number, random_password()))
-            for number, repository in repositories(self.config).items()
-            if is_encrypted_here(repository)
+            for number in repositories(self.config)
         }
         return render_config(
             self.config,
@@ -194,7 +209,7 @@ class PgBackRest:
         """PostgreSQL's `archive_command`."""
         return archive_command(
             self.engine.pgbackrest,
-            config=self.home.pgbackrest_config,
+            config=self.home.archive_config,
             stanza=self.config.stanza,
             library_path=self.engine.library_path,
         )
@@ -236,6 +251,11 @@ class PgBackRest:
             return statuses
         return (await self.catalogue()).repositories
 
+    async def serve(self) -> Finished:
+        """Serve a pgBackRest host that takes backups of this cluster, until it ends or is cancelled."""
+        words = [self.engine.pgbackrest, f"--config={self.home.pgbackrest_config}", "server"]
+        return await run(words, deadline=_FOR_EVER, env=self.engine.environment)
+
     async def check(self) -> None:
         """Archive one WAL segment and wait until it is in every repository; `ArchivingStuck` if it is not."""
         await self._call("check", deadline=_ANSWER)
@@ -251,7 +271,7 @@ class PgBackRest:
 
     async def _catalogue_of(self, repo: int) -> Catalogue:
         try:
-            return read_info(await self._info(repo), (repo,))
+            return _in_our_words(read_info(await self._info(repo), (repo,)))
         except WedsyncError as error:
             seen = error.in_one_line()
         except ValueError as error:
@@ -275,6 +295,22 @@ class PgBackRest:
             deadline=_ANSWER,
         )
         return read_listing(listing.stdout, repo=repo, clusters=clusters)
+
+    async def clusters(self, repo: int) -> dict[str, str]:
+        """The clusters that a repository knows: by system id, its name there, such as `15-1`."""
+        return {system: name for name, (system, _) in read_clusters(await self._info(repo), repo).items()}
+
+    async def segments_of_log(self, repo: int, *, archive_id: str, log: str) -> tuple[str, ...]:
+        """Segments whose names begin with `log`, 16 digits: one directory of the archive, and so one question."""
+        listing = await self._call(
+            "repo-ls",
+            _LOOK_IO,
+            "--output=json",
+            f"archive/{self.config.stanza}/{archive_id}/{log}",
+            repo=repo,
+            deadline=_LOOK,
+        )
+        return read_names(listing.stdout)
 
     async def backup(
         self,
@@ -419,7 +455,12 @@ class PgBackRest:
 
     async def archive_push(self, segment: Path) -> None:
         """Archive one finished segment by hand, as a stopped server's `archive_command` would have."""
-        await self._call("archive-push", "--no-archive-async", str(segment), deadline=_ANSWER)
+        words = self.command_line(
+            "archive-push", "--no-archive-async", str(segment), config=self.home.archive_config
+        )
+        finished = await run(words, deadline=_ANSWER, env=self.engine.environment)
+        if finished.exit_status != 0:
+            raise explain(finished, "archive-push", repo=None, otherwise=BackupFailed)
 
     def command_line(
         self, command: str, *options: str, repo: int | None = None, config: Path | None = None
@@ -517,3 +558,14 @@ class PgBackRest:
             on_line=None if on_progress is None else report,
             priority=priority,
         )
+
+
+def _in_our_words(found: Catalogue) -> Catalogue:
+    """What a store refused is told by `info` as the state of its repository."""
+    statuses: list[RepositoryStatus] = []
+    for status in found.repositories:
+        code = _CRYPTO if "certificate" in status.message else 0
+        said = Said(code=code, message=status.message)
+        error = None if status.ok else explain_store(said, f"repo{status.repo}", datetime.now(UTC))
+        statuses.append(replace(status, message=error.in_one_line()) if error else status)
+    return replace(found, repositories=tuple(statuses))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -73,11 +73,11 @@ def _status(repo: int, status: Mapping[str, Any]) -> RepositoryStatus:
         case 1 | 3:
             told = "it is empty, gone, or its disk is not mounted: it holds nothing of this stanza"
             return RepositoryStatus(repo=repo, ok=False, message=told, empty=True)
-        case _ if "outside of section" in message or "CryptoError" in message:
+        case _ if "certificate" not in message and ("outside of section" in message or "CryptoError" in message):
             told = f"it was encrypted with another key than secrets/repo{repo}_key"
             return RepositoryStatus(repo=repo, ok=False, message=told, wrong_key=True)
         case _:
-            told = printable(message)
+            told = printable("\n".join(_without_request(message.splitlines())))
     return RepositoryStatus(repo=repo, ok=False, message=told)
 
 
@@ -144,6 +144,13 @@ def read_listing(text: str, *, repo: int, clusters: Mapping[str, tuple[str, str]
         )
         for archive_id, (system_id, version) in clusters.items()
     )
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    """The complete segments in the answer of `repo-ls --output=json` about one directory, sorted."""
+    listing: dict[str, dict[str, Any]] = json.loads(text)
+    found = (_SEGMENT_FILE.fullmatch(name) for name, entry in listing.items() if entry["type"] == "file")
+    return tuple(sorted(match["name"] for match in found if match and is_segment_name(match["name"])))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,10 +240,23 @@ def read_error(text: str) -> Said | None:
             if not more.startswith("      "):
                 break
             words.append(more.strip())
+        words = _without_request(words)
         said = Said(code=int(match["code"]), message=printable(" / ".join(words)))
         if found is None or said.code != 104:  # 104: "encountered errors", told above it
             found = said
     return found
+
+
+def _without_request(lines: Sequence[str]) -> list[str]:
+    """What pgBackRest tells of an HTTP answer, without the headers that it sent itself."""
+    kept: list[str] = []
+    sent = False
+    for line in lines:
+        if line.startswith("*** "):
+            sent = line.startswith("*** Request Headers")
+        if not sent:
+            kept.append(line)
+    return kept
 
 
 def printable(text: str, limit: int = 600) -> str:

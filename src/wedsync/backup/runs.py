@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 
+from wedsync.backup.configuration import repositories_of_hosts
 from wedsync.backup.known_damage import with_known_damage
 from wedsync.backup.model import Backup, BackupKind, Catalogue, RunReason
 from wedsync.backup.pgbackrest import PgBackRest
@@ -12,7 +13,7 @@ from wedsync.backup.records import BackupRecords
 from wedsync.backup.retention import Retention, RetentionPolicy, retention
 from wedsync.backup.timelines import TimelineBook
 from wedsync.clock import Clock
-from wedsync.errors import BackupKept, BackupUnknown, WedsyncError
+from wedsync.errors import BackupKept, BackupUnknown, TakenElsewhere, WedsyncError
 from wedsync.events import Event, observe
 from wedsync.process import FileLock, LockHolder
 from wedsync.state import StateStore
@@ -113,9 +114,11 @@ class BackupRuns:
     ) -> Backup:
         """Take one backup, then apply retention to that repository.
 
-        `on_progress` gets the percentage. Raises `Busy`, naming who, when another one is under way, and what
-        `PgBackRest.backup` raises. A failing retention is an event, not an error: the backup is there.
+        `on_progress` gets the percentage. Raises `Busy`, naming who, when another one is under way,
+        `TakenElsewhere` for a repository of a pgBackRest host, and what `PgBackRest.backup` raises. A failing
+        retention is an event, not an error: the backup is there.
         """
+        self._require_here(repo)
         with self._lock(f"{kind} backup to repo{repo}"):
             self.records.fail_abandoned(at=self._clock.now())
             run = self.records.begin(repo=repo, kind=kind, reason=reason, at=self._clock.now())
@@ -159,6 +162,7 @@ class BackupRuns:
 
     async def remove(self, *, repo: int, label: str) -> None:
         """Remove one backup by hand. Raises `BackupKept` if retention keeps it, saying why."""
+        self._require_here(repo)
         with self._lock(f"removal of {label} from repo{repo}"):
             catalogue = with_known_damage(await self._pgbackrest.catalogue(), self._state)
             self._require(catalogue, repo, label)
@@ -210,10 +214,11 @@ class BackupRuns:
     async def _tidy_up(self, repos: tuple[int, ...]) -> tuple[Retention, ...]:
         catalogue = await self._refresh(repos)
         readable = {status.repo for status in catalogue.repositories if status.ok}
+        elsewhere = repositories_of_hosts(self._pgbackrest.config)
         plans = tuple(
             plan
             for plan in await self._plan(catalogue, self._clock.now())
-            if plan.repo in repos and plan.repo in readable
+            if plan.repo in repos and plan.repo in readable and plan.repo not in elsewhere
         )
         for plan in plans:
             if plan.uncounted:
@@ -226,6 +231,14 @@ class BackupRuns:
         if any(plan.removals for plan in plans):
             await self._refresh(repos)
         return plans
+
+    def _require_here(self, repo: int) -> None:
+        if repo in repositories_of_hosts(self._pgbackrest.config):
+            raise TakenElsewhere(
+                f"repo{repo} is on a pgBackRest host, which takes and removes its backups itself",
+                hint=f"on that host: pgbackrest --stanza={self._pgbackrest.config.stanza} backup"
+                " (docs/how-to/second-region.md)",
+            )
 
     def _require(self, catalogue: Catalogue, repo: int, label: str) -> None:
         if catalogue.find(repo, label) is None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from wedsync.backup.configuration import repositories
+from wedsync.backup.configuration import repositories, repositories_of_hosts
 from wedsync.backup.model import Backup, BackupKind, BackupRun, LiveCluster, RunOutcome
 from wedsync.config import BackupConfig
 
@@ -38,7 +38,10 @@ def next_due(
         return None
     everything, all_runs = tuple(backups), tuple(runs)
     candidates: list[tuple[bool, Due]] = []
+    elsewhere = repositories_of_hosts(config)
     for repo, settings in repositories(config).items():
+        if repo in elsewhere:
+            continue
         own = sorted(
             (
                 item
@@ -52,6 +55,8 @@ def next_due(
         if pause_until is not None and pause_until > wanted.at:
             wanted = Due(repo=repo, kind=wanted.kind, at=pause_until, why=f"{wanted.why}, again after a failure")
         candidates.append((bool(own), wanted))
+    if not candidates:
+        return None
     ready = [item for item in candidates if item[1].at <= now]
     chosen = min(ready or candidates, key=lambda item: (item[0] if ready else False, item[1].at, item[1].repo))
     return chosen[1]

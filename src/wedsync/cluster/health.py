@@ -82,7 +82,7 @@ def _certificate_ends_at(home: Home) -> datetime:
 
 def _open_files(home: Home) -> list[str]:
     closed = [home.secrets, *home.secrets.glob("*"), *home.tls.glob("*.key")]
-    closed += [home.pgbackrest_config, home.state_db, home.pgdata]
+    closed += [home.pgbackrest_config, home.archive_config, home.state_db, home.pgdata]
     return [str(path) for path in closed if path.exists() and path.stat().st_mode & 0o077]
 
 

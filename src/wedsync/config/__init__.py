@@ -5,6 +5,7 @@ from wedsync.config.load import LoadedConfig, Setting, format_value, load_config
 from wedsync.config.model import (
     AuthConfig,
     BackupConfig,
+    BackupServerConfig,
     CalendarConfig,
     ClusterConfig,
     Compression,
@@ -33,6 +34,7 @@ from wedsync.config.model import (
 __all__ = [
     "AuthConfig",
     "BackupConfig",
+    "BackupServerConfig",
     "CalendarConfig",
     "ClusterConfig",
     "Compression",

@@ -122,6 +122,7 @@ def _ranges(config: Config) -> Iterator[tuple[str, float, tuple[float, float]]]:
     yield "preview.keep_free", config.preview.keep_free, (0, 1e15)
     yield "backup.verification.nice", config.backup.verification.nice, (0, 19)
     yield "backup.verification.bytes_per_second", config.backup.verification.bytes_per_second, (100_000, 10**11)
+    yield "backup.give_up_below_mb", config.backup.give_up_below_mb, (0, 1e9)
     yield "backup.compression_level", config.backup.compression_level, _LEVELS[config.backup.compression]
 
 

@@ -42,6 +42,16 @@ class Home:
         return self.root / "pgbackrest.conf"
 
     @property
+    def archive_config(self) -> Path:
+        """The same for `archive_command`: without the second region while that is given up."""
+        return self.root / "pgbackrest-archive.conf"
+
+    @property
+    def given_up(self) -> Path:
+        """The note that archiving goes on without the second region."""
+        return self.root / "given-up.json"
+
+    @property
     def spool(self) -> Path:
         """pgBackRest's spool of asynchronous archiving."""
         return self.root / "spool"

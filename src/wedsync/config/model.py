@@ -340,6 +340,20 @@ class ZeroLossConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A received segment stays this long after it is in the archive."""
 
 
+class BackupServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Lets a pgBackRest host take its backups of this cluster: a server over TLS, for one certificate's holder."""
+
+    address: str = "0.0.0.0"  # noqa: S104 - it is for another host
+    """Where it listens."""
+    port: int = 8432
+    ca_file: str = "tls/region.crt"
+    """The authority whose certificates are believed; relative paths are below the home."""
+    cert_file: str = "tls/backup-server.crt"
+    key_file: str = "tls/backup-server.key"
+    client: str = "backup-host"
+    """Common name of the host's certificate: nobody else is served."""
+
+
 class BackupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Recovery points, how long they are kept and where."""
 
@@ -368,6 +382,13 @@ class BackupConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     deadline: timedelta = timedelta(hours=12)
     """A run that takes longer is stopped and counted as failed."""
     verification: VerificationConfig = VerificationConfig()
+    give_up_after: timedelta | None = timedelta(minutes=1)
+    """When repo2 has been out of reach for so long, archiving goes on without it until it is back and was filled
+    up from repo1; `never`: WAL waits for it."""
+    give_up_below_mb: int = 2000
+    """The same when the WAL's disk has less room and repo2 is what WAL waits for; 0: whatever room there is."""
+    serve: BackupServerConfig | None = None
+    """For a repository of kind `tls`, whose host takes the backups there itself."""
     repo1: RepositoryConfig = RepositoryConfig(path="repo1")
     repo2: RepositoryConfig | None = RepositoryConfig(path="repo2", incr_every=timedelta(hours=6))
     zero_loss: ZeroLossConfig = ZeroLossConfig()

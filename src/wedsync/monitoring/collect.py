@@ -35,6 +35,7 @@ from wedsync.monitoring.facts import (
     Repository,
     SurveyFacts,
 )
+from wedsync.monitoring.regions import read_queue, read_regions
 from wedsync.monitoring.verification import read_verification
 from wedsync.process import is_alive
 from wedsync.sql import statements
@@ -218,6 +219,8 @@ def read_records(state: StateStore, home: Home) -> Records:
             ProcessEvent(at=as_moment(row["at"]), process=row["process"], what=row["what"], detail=row["detail"])
             for row in events
         ),
+        regions=read_regions(state),
+        wal_queue=read_queue(state),
     )
 
 

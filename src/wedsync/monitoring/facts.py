@@ -288,6 +288,55 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """Whether what a repository holds can be deleted or overwritten. Source: `region_locks` of the state file."""
+
+    checked_at: datetime
+    state: str
+    """`on`, `short`, `off`, `none` or `unknown`."""
+    words: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """A repository as the keeper saw it last. Source: `regions` of the state file."""
+
+    repo: int
+    kind: str
+    seen_at: datetime
+    reachable: bool
+    since: datetime
+    """Since when it is, or is not."""
+    message: str = ""
+    newest_segment: str | None = None
+    newest_commit_at: datetime | None = None
+    behind_segments: int = 0
+    """Finished segments that it lacks."""
+    behind_bytes: int = 0
+    behind_since: datetime | None = None
+    """When the oldest of them was finished."""
+    given_up_at: datetime | None = None
+    """Since when archiving goes on without it."""
+    lock: Lock | None = None
+
+    def lag(self, now: datetime) -> timedelta:
+        """For how long it has lacked something that the primary had finished."""
+        return max(now - self.behind_since, timedelta()) if self.behind_since else timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalQueue:
+    """WAL that waits to be archived. Source: `wal_queue` of the state file."""
+
+    at: datetime
+    waiting_bytes: int
+    free_bytes: int
+    full_at: datetime | None
+    """When its disk is full, if the queue goes on growing as it did; `None`: it does not grow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
     """What the state file holds that a verdict needs."""
 
@@ -303,6 +352,8 @@ class Records:
     """`None` where there are no drills: no backups are taken from here."""
     verification: VerificationFacts | None = None
     """`None`: nobody reads the repositories by himself."""
+    regions: tuple[Region, ...] = ()
+    wal_queue: WalQueue | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,10 @@ from wedsync.monitoring.backup_rules import (
     window_issues,
 )
 from wedsync.monitoring.exposure_rules import exposure_issues
-from wedsync.monitoring.facts import Exposure, Facts
+from wedsync.monitoring.facts import Exposure, Facts, Region
 from wedsync.monitoring.issues import Issue, State
 from wedsync.monitoring.proof_rules import proof_issues
+from wedsync.monitoring.region_rules import queue_issues, region_issues
 from wedsync.monitoring.server_rules import (
     certificate_issues,
     database_issues,
@@ -39,8 +40,10 @@ RULES: tuple[Rule, ...] = (
     archive_issues,
     exposure_issues,
     damage_issues,
+    queue_issues,
     repository_issues,
     proof_issues,
+    region_issues,
     run_issues,
     verification_issues,
     disk_issues,
@@ -89,6 +92,8 @@ class Verdict:
                     for item in (survey.windows if survey else ())
                 ],
                 "gaps": [asdict(gap) for gap in (survey.gaps if survey else ())],
+                "regions": [_region(item, self.judged_at) for item in records.regions] if records else None,
+                "wal_queue": asdict(records.wal_queue) if records and records.wal_queue else None,
                 "recovery": asdict(records.recovery) if records and records.recovery else None,
                 "proof": _proof(facts, self.judged_at),
                 "processes": dict(facts.processes) if facts.processes is not None else None,
@@ -178,6 +183,13 @@ def _rpo(exposure: Exposure | None) -> dict[str, object] | None:
         "worst_24h_s": exposure.worst_24h_s,
         "at_stake_bytes": exposure.at_stake_bytes,
         "since": exposure.since,
+    }
+
+
+def _region(region: Region, now: datetime) -> dict[str, Any]:
+    return asdict(region) | {
+        "lag_s": round(region.lag(now).total_seconds(), 1),
+        "immutable": region.lock.state if region.lock else None,
     }
 
 

@@ -63,3 +63,18 @@ select "timestamp" from ops.backup_verification_log where service = 'drills' and
 insert into ops.backup_verification_log (service, status, details, "timestamp")
 values ('drills', %(status)s, %(details)s, %(at)s)
 on conflict (service, "timestamp") do nothing;
+
+-- name: primary_wal
+-- Where this primary writes, which segments of its timeline are finished and still here, and how much waits to be archived.
+-- A place between two segments counts to the later one; pg_walfile_name() names the earlier (manual, 9.27.4).
+with here as (
+    select pg_walfile_name(pg_current_wal_lsn() + 1) as current_segment, pg_current_wal_lsn()::text as lsn
+)
+select here.current_segment, here.lsn, control.system_identifier::text as system_id,
+       coalesce((select jsonb_object_agg(name, extract(epoch from modification))
+                   from pg_ls_waldir()
+                  where name ~ '^[0-9A-F]{24}$' and left(name, 8) = left(here.current_segment, 8)
+                    and name < here.current_segment), '{}') as finished,
+       (select count(*) from pg_ls_archive_statusdir() where name ~ '^[0-9A-F]{24}[.]ready$') as waiting
+  from here, pg_control_system() as control
+ where not pg_is_in_recovery();

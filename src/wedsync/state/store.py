@@ -19,6 +19,7 @@ _VERSIONS = (
     "witnesses.sql",
     "checked_files.sql",
     "exposure.sql",
+    "regions.sql",
 )
 """Scripts in order; the file's `user_version` says how many have run."""
 
