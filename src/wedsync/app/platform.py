@@ -91,7 +91,7 @@ class Platform:
                 detail="database.data_directory does not name the data directory of the adopted PostgreSQL",
                 hint="set it where the files are on this host (docs/how-to/adopt.md)",
             )
-        if changes or not (self.home.pgbackrest_config.exists() and self.home.archive_config.exists()):
+        if changes or not self.home.pgbackrest_config.exists():
             self.pgbackrest.write_config()
 
     @cached_property
