@@ -106,13 +106,14 @@ async def bare(platform: Platform, drill: Drill, place: Path) -> float:
     with (pgdata / "postgresql.conf").open("w") as file:
         file.write(
             f"listen_addresses = ''\nunix_socket_directories = '{place}'\nport = 5432\nshared_buffers = '64MB'\n"
-            "hba_file = 'hba.conf'\nfsync = off\nfull_page_writes = off\nautovacuum = off\n"
+            f"hba_file = '{pgdata}/hba.conf'\nfsync = off\nfull_page_writes = off\nautovacuum = off\n"
+            "hot_standby = off\n"
         )
     (pgdata / "hba.conf").write_text("local all all trust\n")
     pg_ctl = platform.engine.program("pg_ctl")
     await run([pg_ctl, "-D", pgdata, "-W", "-l", place / "log", "start"], deadline=LONG)
     try:
-        while True:
+        while time.perf_counter() - began < LONG.total_seconds():
             with suppress(psycopg.OperationalError):
                 async with await psycopg.AsyncConnection.connect(
                     host=str(place), port=5432, user="postgres", dbname="postgres"
@@ -121,6 +122,7 @@ async def bare(platform: Platform, drill: Drill, place: Path) -> float:
                     if row is not None and not row[0]:
                         return time.perf_counter() - began
             await asyncio.sleep(0.02)
+        raise TimeoutError(f"bare PostgreSQL takes no writes: {place / 'log'}")
     finally:
         await run([pg_ctl, "-D", pgdata, "-w", "-m", "immediate", "stop"], deadline=LONG)
         shutil.rmtree(place, ignore_errors=True)

@@ -19,6 +19,8 @@ from wedsync.events import Event, observe
 
 _LOOK_EVERY = timedelta(seconds=30)
 _REMEMBERED = 2000
+_LOOKED_BACK = 50
+_UNKNOWN_S = 60.0
 _SPARE = 1.5
 """A drill begins only if so many times its expected duration is left until a backup falls due."""
 
@@ -105,16 +107,19 @@ class DrillService:
         left_s = (backup_at - self._clock.now()).total_seconds()
         if left_s <= 0:
             return False
-        expected_s = self._expected_s(due.repo)
-        shortest_s = self._shortest_pause_s()
-        return expected_s is None or expected_s * _SPARE <= left_s or expected_s * _SPARE > shortest_s
+        needed_s = _SPARE * self._expected_s(due.repo)
+        return needed_s <= left_s or needed_s > self._shortest_pause_s()
 
-    def _expected_s(self, repo: int) -> float | None:
-        """How long the last drill of this repository took in all; `None`: there was none."""
-        for drill in self._driller.records.newest(limit=50):
-            if drill.source is not None and drill.source.repo == repo and Part.PROMOTE in drill.phases_s:
-                return sum(drill.phases_s.values())
-        return None
+    def _expected_s(self, repo: int) -> float:
+        """How long a drill takes in all: like the last one of this repository, or of another, or a minute."""
+        ended = [
+            drill
+            for drill in self._driller.records.newest(limit=_LOOKED_BACK)
+            if drill.source is not None and Part.PROMOTE in drill.phases_s
+        ]
+        own = [drill for drill in ended if drill.source is not None and drill.source.repo == repo]
+        like = next(iter(own or ended), None)
+        return sum(like.phases_s.values()) if like is not None else _UNKNOWN_S
 
     def _shortest_pause_s(self) -> float:
         backup = self._config.backup
