@@ -210,6 +210,9 @@ async def test_a_copy_is_made_while_the_cluster_is_down(protected: Protected) ->
     async with copy_at(protected, now) as copy:
         assert await rows_in(copy) == [1, 2, 3]
         assert copy.plan.clamped
+        listed = protected.platform.copies.registry.find(copy.id)
+        assert listed is not None
+        assert listed.last_commit_at == copy.plan.last_commit_at
         assert any("the last commit that still exists" in note for note in copy.plan.notes)
     assert protected.platform.server.state() is ServerState.CRASHED
 

@@ -116,6 +116,9 @@ async def test_an_idle_preview_is_removed_and_one_in_use_stays(protected: Protec
     async with await preview.target.connect():
         assert await service.look() == []
     registry.used(preview.id, at=preview.made_at - 2 * platform.config.preview.keep_for)
+    registry.remove(preview.id)  # the state file was lost: the preview is found again
+    assert await service.look() == []
+    registry.used(preview.id, at=preview.made_at - 2 * platform.config.preview.keep_for)
     assert await service.look() == [preview.id]
     assert not list(platform.home.copies.iterdir())
     assert registry.all(Purpose.PREVIEW) == []

@@ -135,6 +135,7 @@ class Copies:
             effort=effort,
             target=plan.restore_target,
             target_at=plan.target_at,
+            ends_at=plan.last_commit_at,
             made_at=self._clock.now(),
             phases_s={},
         )
@@ -171,6 +172,7 @@ class Copies:
             if not lock.try_acquire():
                 continue  # its maker is at work
             if stays(directory):
+                self._list(directory)
                 lock.release()
                 continue
             config = self._pgbackrest.home.pgbackrest_config
@@ -179,6 +181,14 @@ class Copies:
             lock.remove()
             gone.append(directory.name)
         return gone
+
+    def _list(self, directory: Path) -> None:
+        """Put a preview into the list again that is not in it: the state file was made anew."""
+        if self.registry.find(directory.name) is None:
+            note = read_note(directory)
+            self.registry.add(note, directory, by="unknown")
+            at = note.place.at if note.place is not None else None
+            self.registry.stands(note, last_commit_at=at, at=self._clock.now())
 
     def _server_in(self, directory: Path) -> Server:
         return Server(engine=self._server.engine, home=Home(directory), config=apart(self._config))

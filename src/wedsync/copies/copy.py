@@ -151,6 +151,8 @@ class Copy:
                 hint="the cluster itself is untouched; wedsync recover window shows what can be reached",
             ) from error
         self._require_target(reached)
+        if self.note.ends_at is not None:  # PostgreSQL does not count the commit that it was told to end with
+            reached = replace(reached, last_commit_at=self.note.ends_at)
         assert reached.lsn is not None  # noqa: S101 - a server that has paused has replayed something
         place = Place(
             timeline=self.note.target.timeline or self.plan.timeline, lsn=reached.lsn, at=reached.last_commit_at
@@ -202,7 +204,11 @@ class Copy:
         await self.server.stop("fast")
         await self._forget_fetched()
         put_back(onward.local, self.home.pgdata)
-        self.keep(replace(self.note, target=onward.restore_target, target_at=onward.target_at))
+        self.keep(
+            replace(
+                self.note, target=onward.restore_target, target_at=onward.target_at, ends_at=onward.last_commit_at
+            )
+        )
         async with guarded(self.directory, self.note.effort):
             reached = await self.replay(report)
         self._registry.stands(self.note, last_commit_at=reached.last_commit_at, at=self._clock.now())

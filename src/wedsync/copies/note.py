@@ -46,6 +46,8 @@ class Note:
     target: RestoreTarget
     """Where replay stops now: the plan's, or a later one that the copy moved on to."""
     target_at: datetime | None
+    ends_at: datetime | None = None
+    """Time of the commit that replay ends with, where the target is that commit."""
     place: Place | None = None
     """Where replay stood when it last reached its target; `None`: it has not yet."""
     made_at: datetime
