@@ -162,6 +162,29 @@ async def test_a_segment_missing_everywhere_is_critical_and_splits_the_window(pr
     assert (await one_round(protected)).found == ()
 
 
+async def test_a_segment_damaged_in_one_region_and_missing_in_the_other_is_no_way_for_a_recovery(
+    protected: Protected,
+) -> None:
+    """Lost: moments from the damaged segment to the next backup.
+    Seen: critical: repository 1 is damaged at the segment; a recovery behind it is refused, not cut short.
+    """
+    first, middle, _ = await some_segments(protected)
+    wanted = await protected.moment()
+    await some_segments(protected, 1)
+    forget_here(protected, [first, middle])
+    wal_file(protected, 2, middle).unlink()
+    flip_a_bit(wal_file(protected, 1, middle))
+    done = await one_round(protected)
+    assert {(problem.repo, problem.kind) for problem in done.found} == {
+        (1, ProblemKind.DAMAGED_WAL),
+        (2, ProblemKind.MISSING_WAL),
+    }
+    assert [item.done for item in done.repaired] == [False, False]
+    assert State.CRITICAL in {issue.severity for issue in issues(protected)}
+    with pytest.raises(TargetUnreachable, match=f"WAL {middle}"):
+        await protected.plan(wanted)
+
+
 async def test_a_flipped_bit_in_a_segment_is_found_though_pgbackrest_hands_it_out(protected: Protected) -> None:
     """Lost: nothing.
     Seen: a warning for a day that a file was damaged in repository 2 and put back.

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from wedsync.backup.known_damage import known_as_broken
 from wedsync.backup.model import (
     Backup,
     BackupKind,
@@ -148,4 +149,4 @@ class BackupRecords:
     def backups(self) -> tuple[Backup, ...]:
         """The catalogue as it was last seen, oldest first. For showing and scheduling, not for recovery."""
         rows = self._state.rows("select record from catalogue order by label, repo")
-        return tuple(msgspec.json.decode(row["record"], type=Backup) for row in rows)
+        return known_as_broken((msgspec.json.decode(row["record"], type=Backup) for row in rows), self._state)

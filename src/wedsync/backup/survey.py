@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from wedsync.backup.commits import CommitReader
-from wedsync.backup.known_damage import with_known_damage
+from wedsync.backup.known_damage import with_known_damage, without_damaged
 from wedsync.backup.model import Archive, Catalogue, RepositoryStatus, SegmentCommits
 from wedsync.backup.pgbackrest import PgBackRest
 from wedsync.backup.timelines import TimelineBook, goes_on_behind
@@ -46,7 +46,7 @@ class Surveyor:
             if not status.ok:
                 continue
             try:
-                archives += await self._pgbackrest.archives(repo)
+                archives += without_damaged(await self._pgbackrest.archives(repo), self._state)
             except WedsyncError as error:
                 seen = error.in_one_line()
                 statuses[repo] = RepositoryStatus(repo=repo, ok=False, message=seen)

@@ -270,8 +270,8 @@ def _gap_issue(gap: WalGap, now: datetime) -> Issue:
             code="gap",
             words=words,
             since=gap.from_at,
-            next_step=f"repository {others} has them: recoveries use it; wedsync backup run --type full "
-            f"--repo {gap.repo} starts a new window in this one",
+            next_step=f"repository {others} has them: recoveries use it, and the keeper puts them back; now: "
+            "wedsync backup verify --repair",
         )
     if gap.to_at is None:
         return Issue(

@@ -96,6 +96,7 @@ class VerificationParts:
             ledger=self.ledger,
             marker=self.marker,
             mender=self.mender,
+            records=BackupRecords(self._state),
             monitor=monitor,
             clock=self._clock,
         )

@@ -4,12 +4,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import ClassVar
 
 from psycopg import Error as DatabaseError
 
-from wedsync.backup.model import Problem, ProblemKind
+from wedsync.backup.model import Problem, ProblemKind, Verification
 from wedsync.backup.pgbackrest import PgBackRest
+from wedsync.backup.records import BackupRecords
 from wedsync.backup.verification.chain import LiveTail, vanished, without_repetition
 from wedsync.backup.verification.contents import is_critical, judge_backup
 from wedsync.backup.verification.files import FileKind, StoredFile
@@ -92,6 +94,7 @@ class VerificationService:
         ledger: Ledger,
         marker: Marker,
         mender: Mender,
+        records: BackupRecords,
         monitor: ConnectionTarget,
         clock: Clock,
     ) -> None:
@@ -102,6 +105,7 @@ class VerificationService:
         self._ledger = ledger
         self._marker = marker
         self._mender = mender
+        self._records = records
         self._monitor = monitor
         self._clock = clock
         self._tried: dict[int, datetime] = {}
@@ -126,6 +130,7 @@ class VerificationService:
             is not None
         ):
             return None
+        began = monotonic()
         tail = await self._tail()
         inspection = await self._inspector.inspect(tail=tail)
         now = self._clock.now()
@@ -154,6 +159,11 @@ class VerificationService:
             with suppress(Busy):  # a backup is taken: the next round marks
                 await self._marker.settle(item, [finding.problem for finding in self._ledger.open(item.repo)])
         repaired = await self._repair(inspection) if self._config.repair else ()
+        if new:
+            found = Verification(checked=read, problems=tuple(new))
+            self._records.verified(
+                found, repos=tuple(inspection.repos), at=self._clock.now(), took_s=monotonic() - began
+            )
         return RoundDone(
             read=read, read_bytes=read_bytes, found=tuple(new), repaired=tuple(repaired), failed=failed or None
         )

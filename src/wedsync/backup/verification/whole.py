@@ -158,6 +158,18 @@ class Verifier:
         self._records.verified(found, repos=wanted, at=now, took_s=monotonic() - began)
         return found
 
+    async def _placed(self, problem: Problem, item: Inspected, paths: Collection[str]) -> Problem:
+        """The problem with the file of the repository it is in; pgBackRest names that of the database."""
+        stanza = self._pgbackrest.config.stanza
+        if problem.kind is ProblemKind.DAMAGED_BACKUP and problem.label and problem.file:
+            manifest = await self._reader.manifest(item.repo, stanza, problem.label)
+            for place, parts in manifest.files.items() if manifest else ():
+                for part in parts:
+                    if problem.file in (part.name, place) or problem.file.rpartition(".")[0] == part.name:
+                        path = f"backup/{stanza}/{problem.label}/{place}"
+                        return replace(problem, file=part.name, path=path, parts=(part.name,))
+        return with_path(problem, paths, stanza=stanza)
+
     def _end_others(self, repo: int, problems: Sequence[Problem]) -> None:
         """What was wrong and is not any more: everything was read."""
         if any(problem.repo == repo and problem.kind is ProblemKind.REPOSITORY for problem in problems):
@@ -168,12 +180,11 @@ class Verifier:
 
     async def _read(self, item: Inspected, inspection: Inspection) -> tuple[int, list[Problem]]:
         """How many files were read, and what is wrong with them."""
-        stanza = self._pgbackrest.config.stanza
         paths = {file.path for file in item.files}
         self._ledger.listed(item.repo, item.files, at=self._clock.now())
         report = await self._pgbackrest.verify(item.repo)
         found = [
-            with_path(problem, paths, stanza=stanza) for problem in judge_report(item.repo, report, item.backups)
+            await self._placed(problem, item, paths) for problem in judge_report(item.repo, report, item.backups)
         ]
         for file in item.files:
             if file.kind is FileKind.INFO or (file.kind is FileKind.MANIFEST and file.label in item.labels):
