@@ -302,3 +302,15 @@ def test_whatever_the_history_the_promises_hold(
     for item in history:
         if item.label in gone:
             assert all(order.index(item.label) < order.index(need) for need in item.references if need in gone)
+
+
+def test_a_broken_backup_stays_as_long_as_it_would_have_and_never_counts_as_the_base() -> None:
+    fulls = [backup(START + day * DAY, wal=(day + 1, day + 1)) for day in range(40)]
+    now = START + 39 * DAY + 2 * HOUR
+    broken = [replace(item, broken="bundle/1") if item in (fulls[9], fulls[15]) else item for item in fulls]
+    plan = only(broken, now)
+    assert plan.base == fulls[8].label
+    assert fulls[15].label not in labels(plan.removals)
+    alone = [replace(fulls[0], broken="bundle/1"), fulls[1]]
+    plan = only(alone, START + DAY + 2 * HOUR)
+    assert (plan.base, plan.keep_fulls, plan.removals) == (fulls[1].label, 2, ())

@@ -108,7 +108,12 @@ def _one_repository(
         uncounted = (min(pause.uncounted, pause.end - item.finished_at) for pause in pauses)
         return now - item.finished_at - sum((max(part, timedelta()) for part in uncounted), timedelta())
 
-    kept = {item.label for item in backups if item.kind is BackupKind.FULL and item.label >= base.label}
+    # What verification found broken may still be worth a try: it goes when it would have gone, with its WAL.
+    broken = [item.label for item in backups if item.broken is not None and age(item) < policy.recovery_window]
+    first = min([base.label, *(label for label in broken if by_label[label].kind is BackupKind.FULL)])
+
+    kept = {item.label for item in backups if item.kind is BackupKind.FULL and item.label >= first}
+    kept |= set(broken)
     kept |= {item.label for item in backups if item.kind is not BackupKind.FULL and age(item) < policy.keep_incr}
     kept |= {item.label for item in _first_of_each_week(good_fulls) if age(item) < policy.keep_weekly}
     kept |= {item.label for item in backups if item.held is not None}
@@ -124,7 +129,7 @@ def _one_repository(
     return Retention(
         repo=repo,
         removals=tuple(removals),
-        keep_fulls=sum(1 for item in fulls_left if item.label >= base.label),
+        keep_fulls=sum(1 for item in fulls_left if item.label >= first),
         base=base.label,
         uncounted=sum((pause.uncounted for pause in pauses), timedelta()),
     )
