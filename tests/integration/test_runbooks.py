@@ -3,10 +3,13 @@
 import os
 import re
 import shutil
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from support.commands import SOURCE
@@ -14,6 +17,8 @@ from support.events import eventually
 from support.recoveries import Protected, sheltering
 from support.runbooks import HOW_TO, MARK, Runbook, read_runbook
 from wedsync.app import gather_kit, seal_kit, stop_everything
+from wedsync.migrations import SHIPPED, up
+from wedsync.process import run
 
 RUNBOOKS = sorted(path.stem for path in HOW_TO.glob("*.md") if MARK in path.read_text(encoding="utf-8"))
 PASSPHRASE = "correct horse battery staple"
@@ -129,3 +134,76 @@ async def test_a_repository_without_a_key_is_begun_anew_and_nothing_is_lost(
     await protected.commit()
     await protected.recover(None)
     assert await protected.rows() == [*numbers, numbers[-1] + 1]
+
+
+async def damage_a_page(own: Protected) -> int:
+    """Flip bytes of a table's second page on the disk; gives how many rows the table has."""
+    async with await own.platform.server.target().connect() as connection:
+        await connection.execute("insert into marks select n, repeat('x', 400) from generate_series(1000, 3000) n")
+        await connection.execute("checkpoint")
+        row = await (await connection.execute("select pg_relation_filepath('marks')")).fetchone()
+    assert row is not None
+    rows = await own.rows()
+    await own.platform.server.stop()
+    with (own.home.pgdata / row[0]).open("r+b") as file:
+        file.seek(8192 + 4000)
+        file.write(bytes(64))
+    await own.start()
+    with pytest.raises(psycopg.errors.DataCorrupted):
+        await own.rows()
+    return len(rows)
+
+
+async def test_a_corrupted_page_is_replaced_and_every_commit_kept(protected: Protected, tmp_path: Path) -> None:
+    rows = await damage_a_page(protected)
+    book = open_runbook("corrupted-page", protected, tmp_path / "operator")
+    await book.follow("Put clean pages in place")
+    assert len(await protected.rows()) == rows
+
+
+async def test_a_failed_drill_is_understood_mended_and_proven(protected: Protected, tmp_path: Path) -> None:
+    book = open_runbook("failed-drill", protected, tmp_path / "operator")
+    await protected.commit()
+    await protected.archive()
+    async with operated(protected):
+        files = (protected.home.root / "repo1/backup").rglob("*F/bundle/*")
+        flip_a_bit(max(files, key=lambda path: path.stat().st_size))
+        words = [sys.executable, "-P", "-m", "wedsync", "drill", "run", "--repo", "1"]
+        drill = await run(words, deadline=timedelta(minutes=3), env=environment(protected))
+        assert drill.exit_status == 3, drill.stdout + drill.stderr
+        await book.follow("See what it was")
+        await book.follow("Mend what can be mended")
+        await book.follow("Prove it")
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.fixture
+async def bad_migration(protected: Protected, tmp_path: Path) -> AsyncIterator[Path]:
+    """The shipped migrations and one that was a mistake, applied; a couple's guests are there."""
+    directory = tmp_path / "migrations"
+    shutil.copytree(SHIPPED, directory)
+    (directory / "0900_mistake.sql").write_text("alter table public.guests add column shoe_size integer;")
+    (directory / "0900_mistake.rollback.sql").write_text("alter table public.guests drop column shoe_size;")
+    await up(
+        protected.platform.owner_target,
+        directory=directory,
+        conditions=protected.platform.migration_conditions(override="a test"),
+    )
+    yield directory
+
+
+async def test_a_bad_migration_is_taken_back_by_its_rollback(
+    protected: Protected, bad_migration: Path, tmp_path: Path
+) -> None:
+    book = open_runbook("bad-migration", protected, tmp_path / "operator", migrations=str(bad_migration))
+    await book.follow("Its rollback is enough")
+    async with await protected.platform.owner_target.connect() as connection:
+        left = await connection.execute(
+            "select from pg_attribute where attname = 'shoe_size' and not attisdropped"
+        )
+        assert left.rowcount == 0
