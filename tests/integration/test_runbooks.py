@@ -1,5 +1,6 @@
 """Runbooks do what they say: an operator who follows one, step by step, gets what it promises."""
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from support.events import eventually
 from support.recoveries import Protected, sheltering
 from support.runbooks import HOW_TO, MARK, Runbook, read_runbook
 from wedsync.app import gather_kit, seal_kit, stop_everything
+from wedsync.demo import load
 from wedsync.migrations import SHIPPED, up
 from wedsync.process import run
 
@@ -207,3 +209,46 @@ async def test_a_bad_migration_is_taken_back_by_its_rollback(
             "select from pg_attribute where attname = 'shoe_size' and not attisdropped"
         )
         assert left.rowcount == 0
+
+
+async def delete_guests(own: Protected) -> tuple[str, int, str]:
+    """Load weddings and delete the guests of one; gives the couple, how many they were, and the moment before."""
+    await load(own.platform.owner_target, size=0.03)
+    async with await own.platform.server.target("postgres", own.platform.config.database.name).connect() as connection:
+        row = await (
+            await connection.execute(
+                "select couple_id::text, count(*) from guests group by 1 having count(*) > 20 order by 1 limit 1"
+            )
+        ).fetchone()
+        assert row is not None
+        couple, guests = row
+        deleted = await connection.execute("delete from guests where couple_id = %s::uuid", (couple,))
+        assert deleted.rowcount == guests
+    words = [sys.executable, "-P", "-m", "wedsync", "recover", "moments", "--json"]
+    found = await run(words, deadline=timedelta(minutes=3), env=environment(own))
+    happened = json.loads(found.check().stdout)["happenings"]
+    (before,) = [each["before"] for each in happened if each.get("couple") == couple and "deleted" in each["words"]]
+    return couple, guests, before
+
+
+async def guests_of(own: Protected, couple: str) -> int:
+    async with await own.platform.owner_target.connect() as connection:
+        row = await (
+            await connection.execute("select count(*) from guests where couple_id = %s::uuid", (couple,))
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.parametrize("heading", ["couple", "table"])
+async def test_guests_deleted_by_mistake_come_back(protected: Protected, tmp_path: Path, heading: str) -> None:
+    async with operated(protected):
+        couple, guests, before = await delete_guests(protected)
+        book = open_runbook("wrong-delete", protected, tmp_path / "operator", before=before, couple=couple)
+        if heading == "couple":
+            await book.follow("Find the moment")
+            await book.follow("Look before you bring anything back")
+            await book.follow("One couple's rows")
+        else:
+            await book.follow("Rows of one table, whosever they are")
+        assert await guests_of(protected, couple) == guests
