@@ -214,7 +214,9 @@ async def test_a_bad_migration_is_taken_back_by_its_rollback(
 async def delete_guests(own: Protected) -> tuple[str, int, str]:
     """Load weddings and delete the guests of one; gives the couple, how many they were, and the moment before."""
     await load(own.platform.owner_target, size=0.03)
-    async with await own.platform.server.target("postgres", own.platform.config.database.name).connect() as connection:
+    async with await own.platform.server.target(
+        "postgres", own.platform.config.database.name
+    ).connect() as connection:
         row = await (
             await connection.execute(
                 "select couple_id::text, count(*) from guests group by 1 having count(*) > 20 order by 1 limit 1"
@@ -227,7 +229,9 @@ async def delete_guests(own: Protected) -> tuple[str, int, str]:
     words = [sys.executable, "-P", "-m", "wedsync", "recover", "moments", "--json"]
     found = await run(words, deadline=timedelta(minutes=3), env=environment(own))
     happened = json.loads(found.check().stdout)["happenings"]
-    (before,) = [each["before"] for each in happened if each.get("couple") == couple and "deleted" in each["words"]]
+    (before,) = [
+        each["before"] for each in happened if each.get("couple") == couple and "deleted" in each["words"]
+    ]
     return couple, guests, before
 
 
