@@ -1,106 +1,21 @@
 """Previews over HTTP: made, read in PostgREST's dialect, compared with now, moved on, removed."""
 
-import asyncio
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 
-from support.commands import SOURCE
-from support.events import eventually
-from support.operations import administrator_callers, bearer, operations_of
+from support.operations import bearer
+from support.previews import Desk, desk_of, only_ours, run_sql, wedding
 from support.recoveries import Protected
-from wedsync.app.preview_desk import home_doors
-from wedsync.app.preview_doors import PreviewDoors
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """The operations API of a home with the data API of its previews."""
-
-    own: Protected
-    http: httpx.AsyncClient
-    doors: PreviewDoors
-
-    async def ended(self, answer: httpx.Response) -> dict[str, Any]:
-        """The run behind a 202, once it has ended."""
-        assert answer.status_code == 202, answer.text
-        address = answer.headers["Location"].removeprefix("/api")
-
-        async def look() -> dict[str, Any] | None:
-            found = (await self.http.get(address)).json()
-            return found if found["state"] != "running" else None
-
-        found = await eventually(look, within_s=120, what=f"{address} ends")
-        assert found is not None
-        return found
-
-    async def preview(self, at: datetime) -> str:
-        """A new preview at a moment; its id."""
-        answer = await self.http.post("/recovery/previews", json={"at": at.isoformat(), "new": True})
-        done = await self.ended(answer)
-        assert done["state"] == "done", done
-        made: str = done["result"]["id"]
-        return made
-
-    async def rows(self, preview: str, path: str, **headers: str) -> httpx.Response:
-        return await self.http.get(f"/recovery/previews/{preview}/rest/v1/{path}", headers=headers)
-
-
-@asynccontextmanager
-async def desk_of(own: Protected) -> AsyncIterator[Desk]:
-    """The desk, its doors kept as the gateway keeps them."""
-    doors = home_doors(own.platform, administrator_callers())
-    assert doors is not None
-    keeping = asyncio.create_task(doors.run())
-    try:
-        async with operations_of(own.platform, doors=doors) as http:
-            yield Desk(own=own, http=http, doors=doors)
-    finally:
-        keeping.cancel()
-        await asyncio.wait([keeping])
-        assert not doors.open
 
 
 @pytest.fixture
 async def desk(protected: Protected, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    for name in [name for name in os.environ if name.startswith(("WEDSYNC_", "PG"))]:
-        monkeypatch.delenv(name)  # of the tests, not of the processes that a gateway starts
-    monkeypatch.setenv("PYTHONPATH", str(SOURCE))
+    only_ours(monkeypatch)
     async with desk_of(protected) as made:
         yield made
-
-
-async def wedding(own: Protected, guests: int) -> str:
-    """A couple with guests; gives the couple's id."""
-    couple, organization = str(uuid4()), str(uuid4())
-    async with await own.platform.owner_target.connect() as connection:
-        await connection.execute(
-            "insert into organizations (id, name, slug) values (%s, 'Studio', 'studio-' || left(%s, 8))",
-            (organization, organization),
-        )
-        await connection.execute(
-            "insert into couples (id, organization_id, partner_one_name, partner_two_name, wedding_date,"
-            " time_zone) values (%s, %s, 'Ada', 'Grace', current_date + 90, 'UTC')",
-            (couple, organization),
-        )
-        await connection.execute(
-            "insert into guests (couple_id, first_name, last_name) select %s, 'Guest', n::text"
-            " from generate_series(1, %s) n",
-            (couple, guests),
-        )
-    return couple
-
-
-async def run_sql(own: Protected, statement: str, *values: object) -> None:
-    async with await own.platform.owner_target.connect() as connection:
-        await connection.execute(statement.encode(), values)
 
 
 async def test_a_preview_is_made_read_compared_moved_and_removed(desk: Desk) -> None:
@@ -111,8 +26,8 @@ async def test_a_preview_is_made_read_compared_moved_and_removed(desk: Desk) -> 
     await run_sql(own, "update guests set first_name = 'Later' where couple_id = %s and last_name = '20'", couple)
     await run_sql(own, "insert into guests (couple_id, first_name, last_name) values (%s, 'New', '99')", couple)
     after = await own.moment()
+    await own.commit()
     await run_sql(own, "alter table guests add column seat_colour text")
-    await run_sql(own, "notify pgrst, 'reload schema'")
 
     preview = await desk.preview(before)
     listed = (await desk.http.get("/recovery/previews")).json()["previews"]
@@ -209,8 +124,10 @@ async def test_a_preview_is_for_administrators_and_only_read(desk: Desk) -> None
         assert (refused.status_code, refused.json()["code"]) == (405, "25006")
         assert refused.json()["message"] == f"preview {preview} shows the past: it is only read"
         assert refused.headers["Allow"] == "GET, HEAD"
-    read = await desk.http.post(f"{base}/rpc/get_couple_history", json={"p_couple": couple, "p_since": None})
-    assert read.status_code in {200, 400, 403, 404}, read.text
+    read = await desk.http.post(f"{base}/rpc/get_table_sizes", json={})
+    assert (read.status_code, "guests" in read.text) == (200, True), read.text
+    written = await desk.http.post(f"{base}/rpc/analyze_table", json={"table_name": "guests"})
+    assert (written.status_code, written.json()["code"]) == (405, "25006"), written.text
     assert len((await desk.http.get(f"{base}/guests")).json()) == 3
 
     # as a user of that moment: row-level security of that moment decides
@@ -237,6 +154,25 @@ async def test_a_preview_is_for_administrators_and_only_read(desk: Desk) -> None
     await desk.http.post(f"/recovery/previews/{preview}/move", json={"at": now.isoformat()})
     assert (await desk.http.get(f"{base}/guests", headers={"Wedsync-As-User": member})).json() == []
     assert len((await desk.http.get(f"{base}/guests")).json()) == 5
+
+
+async def test_the_moment_right_before_a_truncate_can_be_read(desk: Desk) -> None:
+    own = desk.own
+    couple = await wedding(own, 11)
+    await run_sql(own, "truncate guests cascade")
+    await own.commit()
+    found = (await desk.http.get("/recovery/timeline", params={"rows": 11})).json()
+    (gone,) = [each for each in found["happenings"] if each["kind"] == "rows_changed"]
+    preview = await desk.preview(datetime.fromisoformat(gone["before"]))
+    assert (await desk.http.get(f"/recovery/previews/{preview}")).json()["state"] == "promoted"
+    rows = await desk.rows(preview, f"guests?couple_id=eq.{couple}")
+    assert (rows.status_code, len(rows.json())) == (200, 11), rows.text
+    difference = (await desk.http.get(f"/recovery/previews/{preview}/difference")).json()
+    assert (difference["couples"][0]["couple"], difference["couples"][0]["returns"]) == (couple, 11)
+    onward = await desk.http.post(f"/recovery/previews/{preview}/move", json={"at": gone["at"]})
+    assert (onward.status_code, onward.json()["errors"][0]["code"]) == (409, "WS423")
+    removed = await desk.http.delete(f"/recovery/previews/{preview}")
+    assert removed.status_code == 200
 
 
 async def test_a_moment_that_cannot_be_shown_is_refused_before_anything_is_begun(desk: Desk) -> None:

@@ -22,7 +22,7 @@ from wedsync.copies import (
     Standing,
     choose_preview,
 )
-from wedsync.database import ConnectionTarget, Lsn
+from wedsync.database import ConnectionTarget
 from wedsync.errors import CannotConnect, CopyFailed, CopyUnknown
 from wedsync.recovery import Report, parse_moment, silently
 
@@ -183,23 +183,25 @@ async def _standing(platform: Platform) -> list[Standing]:
     """The previews that answer; others are no help."""
     found: list[Standing] = []
     for listed in platform.copies.registry.all(Purpose.PREVIEW):
-        if listed.stage is not Stage.READY:
+        if listed.stage is Stage.MAKING:
             continue
         try:
             copy = platform.copies.open(listed.directory)
-            position, clients = await copy.position(), await copy.clients()
+            clients = await copy.clients()
         except (CopyUnknown, CopyFailed, CannotConnect):
             continue
-        if position.lsn is not None:
+        place = copy.note.place  # of a promoted one: where it left the timeline that is archived
+        if place is not None:
             found.append(
                 Standing(
                     id=listed.id,
                     made_by=listed.made_by,
                     target_at=listed.target_at,
                     timeline=listed.timeline,
-                    lsn=Lsn.parse(position.lsn),
+                    lsn=place.lsn,
                     clients=clients,
                     last_used_at=listed.last_used_at,
+                    is_fixed=listed.stage is Stage.PROMOTED,
                 )
             )
     return found

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
+import psycopg
+
 from wedsync.app.copies import find_preview, make_preview, preview_target
 from wedsync.app.platform import Platform
 from wedsync.app.waking import wake_preview
 from wedsync.database import ConnectionTarget
-from wedsync.errors import CannotConnect, LiveDatabaseAway, NotThere
+from wedsync.errors import CannotConnect, LiveDatabaseAway, NotThere, PreviewAway
 from wedsync.recovery import Report
 from wedsync.rows import RowDifference, compare_tables, differing_rows
 from wedsync.tenants import (
@@ -102,7 +104,14 @@ async def difference_of(platform: Platform, wanted: Wanted, *, preview: str) -> 
     await wake_preview(platform, preview)
     platform.copies.registry.used(preview, at=platform.clock.now())
     past = preview_target(platform, preview)
-    return await find_difference(platform, past, wanted, past_at=shown.last_commit_at)
+    try:
+        return await find_difference(platform, past, wanted, past_at=shown.last_commit_at)
+    except psycopg.OperationalError as error:
+        raise PreviewAway(
+            "the comparison was broken off: a connection was lost, or waited for too long",
+            detail=" ".join(str(error).split()),
+            hint="ask again: it begins anew, and a preview whose server ended is started again",
+        ) from error
 
 
 async def _tables(past: ConnectionTarget, now: ConnectionTarget, table: str | None) -> Mapping[str, str | None]:

@@ -116,8 +116,8 @@ class OpenPreviews:
         listed = self._platform.copies.registry.find(preview)
         if listed is None or listed.purpose is not Purpose.PREVIEW:
             raise NotThere(f"there is no preview {preview[:60]}", hint="GET /api/recovery/previews lists them")
-        if listed.stage is not Stage.READY:
-            raise PreviewAway(f"preview {preview} is {listed.stage}", hint="come again when it is ready")
+        if listed.stage is Stage.MAKING:
+            raise PreviewAway(f"preview {preview} is being made", hint="come again when it is ready")
         owner = preview_target(self._platform, preview)
         return PreviewAt(
             id=preview,
@@ -138,7 +138,7 @@ class OpenPreviews:
 
 def show_preview(preview: Preview) -> PreviewAnswer:
     """A preview as the operations API shows it."""
-    state = str(preview.stage) if preview.stage is not Stage.READY or preview.running else "stopped"
+    state = str(preview.stage) if preview.stage is Stage.MAKING or preview.running else "stopped"
     return PreviewAnswer(
         id=preview.id,
         state=state,

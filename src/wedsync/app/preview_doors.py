@@ -237,8 +237,8 @@ def _require_reading(scope: Scope, preview: str) -> None:
     raise PreviewReadOnly(
         f"preview {preview} shows the past: it is only read",
         detail=f"{method} {path[:100]}",
-        hint="GET and HEAD read rows; POST /rpc/… calls functions that only read. To bring rows back:"
-        " POST /api/recovery/rows",
+        hint="read rows with GET and HEAD, and call functions that only read with POST; to bring rows back:"
+        " wedsync recover tenant, wedsync recover rows",
     )
 
 

@@ -138,6 +138,10 @@ async def _schema_changes(
             point = told.get("restore_point")
             point_at = datetime.fromisoformat(told["restore_to"]) if point else None
             at = row["committed_at"] or row["applied_at"]
+            # One restore point for a whole run: each file of it begins where the one before has ended.
+            found_at = next(
+                (each.at for each in reversed(found) if point and each.detail.get("restore_point") == point), None
+            )
             name = row["name"] if row["number"] is None else f"{row['number']:04d}_{row['name']}"
             found.append(
                 Happening(
@@ -145,7 +149,7 @@ async def _schema_changes(
                     kind=HappeningKind.SCHEMA_CHANGED,
                     words=f"{_LEDGER_WORDS.get(row['kind'], row['kind'])} {name}",
                     by=row["by"],
-                    before=point_at or right_before(at),
+                    before=found_at or point_at or right_before(at),
                     exact=row["committed_at"] is not None,
                     detail={"kind": row["kind"], "name": name, "reason": row["reason"], "restore_point": point},
                 )

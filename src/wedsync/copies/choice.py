@@ -32,6 +32,8 @@ class Standing:
     lsn: Lsn
     clients: int
     last_used_at: datetime
+    is_fixed: bool = False
+    """Whether it serves this moment and no later one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ def choose_preview(standing: Sequence[Standing], plan: CopyPlan, *, by: str, mos
 
 def moves_to(item: Standing, plan: CopyPlan) -> bool:
     """Whether moving on to the plan's moment is possible, and cheaper than a new copy."""
-    if item.timeline != plan.timeline or item.target_at is None or plan.target_at is None:
+    if item.is_fixed or item.timeline != plan.timeline or item.target_at is None or plan.target_at is None:
         return False
     ahead = number_of(plan.wal_last) - number_at(item.lsn)
     copied_bytes = plan.base.database_bytes + plan.wal_segments * SEGMENT_BYTES

@@ -116,6 +116,7 @@ class Copies:
             reached = await copy.replay(report)
         phases_s = {str(phase): seconds for phase, seconds in stopwatch.phases_s.items()}
         copy.keep(replace(copy.note, stage=Stage.READY, phases_s=phases_s))
+        await copy.let_read()
         self.registry.stands(copy.note, last_commit_at=reached.last_commit_at, at=self._clock.now())
 
     def _settle(self, copy: Copy) -> None:

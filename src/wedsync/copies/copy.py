@@ -211,6 +211,7 @@ class Copy:
         )
         async with guarded(self.directory, self.note.effort):
             reached = await self.replay(report)
+        await self.let_read()
         self._registry.stands(self.note, last_commit_at=reached.last_commit_at, at=self._clock.now())
         return reached
 
@@ -219,7 +220,11 @@ class Copy:
         if self.server.state() is ServerState.RUNNING:
             return
         with self._alone():
-            if self.server.state() is not ServerState.RUNNING:
+            if self.server.state() is ServerState.RUNNING:
+                return
+            if self.note.stage is Stage.PROMOTED:
+                await self.server.start(archive_command=ARCHIVE_COMMAND, deadline=self._config.backup.deadline)
+            else:
                 await self.replay(report)
 
     async def _forget_fetched(self) -> None:
@@ -227,6 +232,24 @@ class Copy:
         await end_restores(self._pgbackrest.home.pgbackrest_config, self.home.pgdata, fetches=True)
         shutil.rmtree(self.beside.root / "spool", ignore_errors=True)
         self.beside.make_directories()
+
+    async def let_read(self) -> None:
+        """See that every table can be read: promote it, read-only, where that is not so.
+
+        A moment right before the commit of a TRUNCATE, ALTER or DROP is one at which its transaction had the table
+        locked for itself alone; the replay holds that lock, and whoever reads the table would wait for ever. A
+        promotion ends transactions that did not commit. Such a copy does not move on to a later moment.
+        """
+        if self.note.purpose is Purpose.DRILL:
+            return
+        async with await self.target().connect() as connection:
+            row = await (await connection.execute(statements("copies")["tables_held"])).fetchone()
+        if row is None or not row[0]:
+            return
+        await self.promote()
+        async with await self.target().connect() as connection:
+            await connection.execute(statements("copies")["only_read"])
+            await connection.execute(statements("copies")["take_settings"])
 
     async def promote(self) -> None:
         """Let it take writes, on a timeline of its own that no archive ever sees."""
