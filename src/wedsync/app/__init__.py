@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from wedsync.app.opening import check_flags, close_home, require_free_ports, setup_lock, write_first_config
     from wedsync.app.platform import Platform, this_environment
     from wedsync.app.problems import as_problem
+    from wedsync.app.receiving import receive_wal
     from wedsync.app.recoveries import carry_out, plan_recovery, plan_undo, recovery_window
     from wedsync.app.rescue_kit import (
         RescueKit,
@@ -109,6 +110,7 @@ else:
                 "this_environment",
             ),
             "problems": ("as_problem",),
+            "receiving": ("receive_wal",),
             "recoveries": (
                 "carry_out",
                 "plan_recovery",
@@ -184,6 +186,7 @@ __all__ = [
     "put_back_secrets",
     "read_keys",
     "read_timeline",
+    "receive_wal",
     "recovery_window",
     "remove_preview",
     "require_free_ports",

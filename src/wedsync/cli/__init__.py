@@ -3,7 +3,20 @@
 import click
 
 from wedsync import __version__
-from wedsync.cli import backup, demo, drill, gateway, home, kit, lifecycle, loadtest, migrate, recover, tenant
+from wedsync.cli import (
+    backup,
+    demo,
+    drill,
+    gateway,
+    home,
+    kit,
+    lifecycle,
+    loadtest,
+    migrate,
+    receive_wal,
+    recover,
+    tenant,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,5 +29,18 @@ def main() -> None:
     """
 
 
-for module in (lifecycle, home, kit, backup, recover, drill, migrate, tenant, demo, gateway, loadtest):
+for module in (
+    lifecycle,
+    home,
+    kit,
+    backup,
+    recover,
+    drill,
+    migrate,
+    tenant,
+    demo,
+    gateway,
+    receive_wal,
+    loadtest,
+):
     module.register(main)

@@ -141,6 +141,8 @@ def _pauses(config: Config) -> Iterator[tuple[str, timedelta]]:
     for name in ("archive_timeout", "heartbeat_every", "retry_after", "deadline"):
         yield f"backup.{name}", getattr(config.backup, name)
     yield "backup.verification.within", config.backup.verification.within
+    for name in ("degrade_after", "keep"):
+        yield f"backup.zero_loss.{name}", getattr(config.backup.zero_loss, name)
     for name in ("token_lasts", "session_idle", "letter_lasts"):
         yield f"auth.{name}", getattr(config.auth, name)
     yield "auth.mail.deadline", config.auth.mail.deadline

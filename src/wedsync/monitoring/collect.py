@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, TupleRow, class_row, dict_row
 
 from wedsync.clock import Clock
-from wedsync.config import Config, Home, Profile, RepositoryKind
+from wedsync.config import Config, Home, Profile, RepositoryKind, ZeroLossMode
 from wedsync.database import ConnectionTarget
 from wedsync.errors import CannotConnect, WedsyncError
 from wedsync.monitoring.exposure import read_exposure
@@ -275,6 +275,8 @@ def read_disks(home: Home, config: Config) -> tuple[Disk, ...]:
     for number, repository in ((1, config.backup.repo1), (2, config.backup.repo2)):
         if repository is not None and repository.kind is RepositoryKind.PATH:
             places[f"repository {number}"] = home.resolve(repository.path)
+    if config.backup.zero_loss.mode is not ZeroLossMode.OFF and config.backup.zero_loss.here:
+        places["the received WAL"] = home.resolve(config.backup.zero_loss.directory)
     if (home.pgdata / "pg_wal").is_symlink():
         places["the WAL"] = (home.pgdata / "pg_wal").resolve()
     names: dict[int, list[str]] = {}
