@@ -6,7 +6,8 @@ DIRECTORY is new or empty, on a local disk; as any user but root. The peer stops
 `pgbackrest --delta restore` with the same options (which PostgreSQL's own pg_ctl then starts) and waits until
 the server takes writes. Ours is `wedsync recover run` without its plan: from the confirmation on, the present
 state is secured, and after the service is back it checks that archiving goes on. So there are two ratios:
-until the service is back, and until the command ends. CPU is that of all processes, the server's included.
+until the service is back, and until the command ends. A pool as the gateway has it asks for a row all the time:
+when the first one comes again, reads are served. CPU is that of all processes, the server's included.
 """
 
 import argparse
@@ -15,14 +16,16 @@ import os
 import shutil
 import statistics
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from wedsync.app import Platform, Preparation
 from wedsync.cluster import ServerState
 from wedsync.config import Home
+from wedsync.database.pipeline import PipelinePool, Statement, Work
 from wedsync.demo import load
+from wedsync.errors import WedsyncError
 from wedsync.process import run
 from wedsync.recovery import Phase, RecoveryPlan
 
@@ -84,6 +87,42 @@ async def writable(platform: Platform) -> None:
         await asyncio.sleep(0.02)
 
 
+class Reader:
+    """Reads through the gateway's pool without a pause; notes when reads were gone, and when they were back."""
+
+    def __init__(self, pool: PipelinePool) -> None:
+        self._pool = pool
+        self._work = Work(
+            role="none",
+            settings=(),
+            statements=(Statement(b"select 1"),),
+            read_only=True,
+            statement_timeout_ms=1000,
+        )
+        self._task: asyncio.Task[None] | None = None
+        self.first_s: float | None = None
+
+    def begin(self) -> None:
+        """From now on."""
+        self.first_s = None
+        self._task = asyncio.create_task(self._read(time.perf_counter()))
+
+    async def end(self) -> None:
+        """No more."""
+        assert self._task is not None
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _read(self, began: float) -> None:
+        while True:
+            with suppress(WedsyncError):
+                await self._pool.run(self._work)
+                if self._pool.replay is not None and self.first_s is None:
+                    self.first_s = time.perf_counter() - began
+            await asyncio.sleep(0.01)
+
+
 async def bare(platform: Platform, plan: RecoveryPlan) -> float:
     """Seconds until the server takes writes: stop, delta restore, start, replay, promote."""
     began = time.perf_counter()
@@ -122,6 +161,10 @@ async def main(options: argparse.Namespace) -> None:
     plan = await platform.recoverer.plan(moment)
     wal = f"{plan.wal_segments} WAL segments ({plan.wal_bytes / 1e6:.0f} MB)"
     print(f"{plan.base.database_bytes / 1e6:.0f} MB, {wal}")
+    reads: list[float] = []
+    pool = PipelinePool(platform.gateway_target, min_size=2, max_size=2)
+    await pool.open()
+    reader = Reader(pool)
     ours_back: list[float] = []
     ours_all: list[float] = []
     peers: list[float] = []
@@ -138,7 +181,11 @@ async def main(options: argparse.Namespace) -> None:
                 await platform.server.start(archive_command=platform.pgbackrest.archive_command(), deadline=LONG)
                 await platform.pgbackrest.check()
                 continue
+            reader.begin()
             done = await platform.recoverer.run(plan, report=lambda _phase, _words: None)
+            await reader.end()
+            assert reader.first_s is not None, "no read was answered before writes were"
+            reads.append(reader.first_s)
             cpu[who].append(cpu_s() - before)
             for phase, seconds in done.phases_s.items():
                 phases.setdefault(phase, []).append(seconds)
@@ -153,11 +200,13 @@ async def main(options: argparse.Namespace) -> None:
         print(f"  {phase:8} {statistics.median(found):6.2f} s")
     for words, found in (
         ("bare pgBackRest", peers),
+        ("ours, reads back", reads),
         ("ours, service back", ours_back),
         ("ours, at its end", ours_all),
     ):
         print(f"{words:20} {statistics.median(found):6.2f} s   ratio {statistics.median(found) / peer:5.2f}")
     print(f"CPU ratio {statistics.median(cpu['ours']) / statistics.median(cpu['bare']):.2f} (whole machine)")
+    await pool.close()
     await platform.server.stop("fast")
     if not options.keep:
         shutil.rmtree(home.root)
