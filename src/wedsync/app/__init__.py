@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wedsync.app.problems import as_problem
     from wedsync.app.receiving import receive_wal
     from wedsync.app.recoveries import carry_out, plan_recovery, plan_undo, recovery_window
+    from wedsync.app.regions import check_locks, undelete_region
     from wedsync.app.rescue_kit import (
         RescueKit,
         compare_kit,
@@ -117,6 +118,7 @@ else:
                 "plan_undo",
                 "recovery_window",
             ),
+            "regions": ("check_locks", "undelete_region"),
             "rescue_kit": (
                 "RescueKit",
                 "compare_kit",
@@ -135,6 +137,7 @@ else:
                 "run_supervisor",
                 "spawn_service",
                 "stop_everything",
+                "undelete_region",
                 "until_signalled",
                 "wait_for_service",
                 "what_runs",
@@ -159,6 +162,7 @@ __all__ = [
     "as_problem",
     "carry_out",
     "check_flags",
+    "check_locks",
     "close_home",
     "compare_kit",
     "difference_at",
@@ -203,6 +207,7 @@ __all__ = [
     "stops_on_sigterm",
     "take_backups",
     "this_environment",
+    "undelete_region",
     "unpack_kit",
     "unseal_kit",
     "until_signalled",

@@ -17,7 +17,7 @@ from wedsync.app.platform import Platform
 from wedsync.app.queued_change import QueuedChange
 from wedsync.app.running import receives_here, running_pid, service_lock
 from wedsync.app.view import StatusReader
-from wedsync.backup import serve_backup_host
+from wedsync.backup import lock_check, serve_backup_host
 from wedsync.cluster import supervised_server
 from wedsync.errors import Busy, ServerFailed, WedsyncError
 from wedsync.events import Event, observe
@@ -38,6 +38,8 @@ async def run_keeper(platform: Platform) -> None:
                 platform.pgbackrest.write_config()
                 group.create_task(platform.backup_mirror().run(), name="mirror")
                 group.create_task(platform.region_watch().run(), name="regions")
+                locks = lock_check(platform.pgbackrest, platform.state, platform.clock)
+                group.create_task(locks.run(), name="locks")
                 if platform.config.backup.serve is not None:
                     group.create_task(serve_backup_host(platform.pgbackrest, platform.clock), name="backup server")
             if platform.takes_backups and platform.config.backup.enabled:

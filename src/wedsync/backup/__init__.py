@@ -29,6 +29,8 @@ from wedsync.backup.model import (
 )
 from wedsync.backup.pgbackrest import PgBackRest, Restored, RestoreTarget, TargetAction, TargetKind
 from wedsync.backup.records import BackupRecords, VerificationRecord
+from wedsync.backup.regions.check_locks import LockCheck, lock_check
+from wedsync.backup.regions.lock import LockState, LockVerdict
 from wedsync.backup.regions.records import RegionRecords, Sighting
 from wedsync.backup.regions.serving import serve_backup_host
 from wedsync.backup.regions.watch import RegionWatch
@@ -116,6 +118,9 @@ __all__ = [
     "Ledger",
     "Leg",
     "LiveCluster",
+    "LockCheck",
+    "LockState",
+    "LockVerdict",
     "LoggedDrill",
     "Moment",
     "PgBackRest",
@@ -171,6 +176,7 @@ __all__ = [
     "lineage",
     "live_at",
     "live_until",
+    "lock_check",
     "next_due",
     "number_at",
     "number_of",

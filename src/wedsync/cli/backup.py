@@ -96,6 +96,20 @@ def register(main: click.Group) -> None:
             click.echo(f"{label} in repo{repo} is {'held: ' + reason if reason else 'released'}")
         return Exit.DONE
 
+    @click.option("--repo", type=int, default=2, show_default=True)
+    @click.option("--before", required=True, help="The moment whose objects come back, such as 2026-06-14T02:00Z.")
+    @click.option("--dry-run", is_flag=True, help="Say what would come back; change nothing.")
+    async def undelete(*, home_path: str | None, as_json: bool, repo: int, before: str, dry_run: bool) -> Exit:
+        """Bring back what was deleted or overwritten in a bucket since a moment; what was added since stays.
+
+        Works where the bucket keeps versions: delete markers are taken away, older versions copied up.
+
+        \b
+        Example: wedsync backup undelete --repo 2 --before '2026-06-14 02:00' --dry-run
+        """
+        return await _undelete(home_path, as_json=as_json, repo=repo, before=before, dry_run=dry_run)
+
+    command(backup, "undelete", interrupted="run it again: it goes on where it was")(undelete)
     command(backup, "run", interrupted="no backup was added; the next run takes over what was copied")(run)
     command(backup, "list")(list_)
     command(backup, "verify")(verify)
@@ -172,3 +186,25 @@ async def _expire(home_path: str | None, *, as_json: bool, repo: int | None, lab
     put_table(rows, ["repo", "label", "reason"])
     click.echo(f"{len(rows)} backups {'removed' if yes else 'would go; --yes removes them'}")
     return Exit.DONE
+
+
+async def _undelete(home_path: str | None, *, as_json: bool, repo: int, before: str, dry_run: bool) -> Exit:
+    from wedsync.app import undelete_region
+    from wedsync.recovery import parse_moment
+    from wedsync.words import moment_words, size_words
+
+    platform = open_platform(home_path)
+    done = await undelete_region(
+        platform, repo=repo, before=parse_moment(before), dry_run=dry_run, by=platform.operator
+    )
+    if as_json:
+        put_json(done)
+        return Exit.NO if done.lost else Exit.DONE
+    verb = "would come back" if dry_run else "are back"
+    click.echo(
+        f"repo{repo} as of {moment_words(done.before)}: {done.markers} deleted and"
+        f" {done.copies} overwritten objects {verb} ({size_words(done.copied_bytes)} copied)"
+    )
+    for key in done.lost:
+        click.echo(f"lost for good: {key}", err=True)
+    return Exit.NO if done.lost else Exit.DONE

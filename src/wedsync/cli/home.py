@@ -1,11 +1,16 @@
 """`status`, `doctor`, `keys` and `config`: what a home is and how it is."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from wedsync.cli.context import open_platform
 from wedsync.cli.output import Exit, command, put_json, put_table
+
+if TYPE_CHECKING:
+    from wedsync.app import Platform
+    from wedsync.cluster import Capability
 
 _REPOSITORIES_MAY_TAKE = timedelta(seconds=20)
 
@@ -164,6 +169,8 @@ async def _doctor(home_path: str | None, *, as_json: bool) -> Exit:
     else:
         facts = await examine(platform.owner_target)
         found = capabilities(facts, archive_command=platform.pgbackrest.archive_command())
+    if platform.takes_backups:
+        found = [*found, *await _locks(platform)]
     if as_json:
         put_json(
             [
@@ -182,3 +189,21 @@ async def _doctor(home_path: str | None, *, as_json: bool) -> Exit:
             for line in () if item.available else item.remedy:
                 click.echo(f"       run: {line}")
     return Exit.DONE if all(item.available for item in found) else Exit.NO
+
+
+async def _locks(platform: "Platform") -> "list[Capability]":
+    """Whether what a repository holds is safe from our own credentials, for those whose store can lock it."""
+    from wedsync.app import check_locks
+    from wedsync.backup import LockState
+    from wedsync.cluster import Capability
+
+    return [
+        Capability(
+            feature=f"repository {repo} locked",
+            available=verdict.state is LockState.ON,
+            because=verdict.words,
+            remedy=(verdict.next_step,) if verdict.next_step else (),
+        )
+        for repo, verdict in (await check_locks(platform)).items()
+        if verdict.state is not LockState.NONE
+    ]
