@@ -137,7 +137,6 @@ else:
                 "run_supervisor",
                 "spawn_service",
                 "stop_everything",
-                "undelete_region",
                 "until_signalled",
                 "wait_for_service",
                 "what_runs",
