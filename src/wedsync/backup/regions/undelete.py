@@ -7,7 +7,6 @@ can remove the versions below.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 
 from wedsync.backup.regions.s3 import Bucket, Version
 
@@ -30,12 +29,15 @@ class Undelete:
 
 
 def plan_undelete(versions: Iterable[Version], *, before: datetime) -> Undelete:
-    """What to do. `versions` are of each object together, as a store lists them."""
+    """What to do. `versions` may come in any order: some stores list delete markers behind all others."""
+    by_key: dict[str, list[Version]] = {}
+    for version in versions:
+        by_key.setdefault(version.key, []).append(version)
     markers: list[Version] = []
     copies: list[Version] = []
     lost: list[str] = []
-    for key, group in groupby(versions, key=lambda version: version.key):
-        own = sorted(group, key=lambda version: version.at, reverse=True)
+    for key, found in by_key.items():
+        own = sorted(found, key=lambda version: version.at, reverse=True)
         wanted = next((version for version in own if version.at < before), None)
         newer = [version for version in own if version.at >= before]
         if not newer or (wanted is not None and wanted.deleted):
