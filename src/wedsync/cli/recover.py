@@ -161,10 +161,12 @@ def _say_plan(plan: "RecoveryPlan") -> None:
         + f" ({_AFTERWARDS[plan.present]})"
     )
     forecast = plan.forecast
-    learnt = f"from {forecast.runs} runs here" if forecast.runs else "not measured on this machine yet"
+    like = "" if forecast.alike else " of another kind"
+    learnt = f"from {forecast.runs} runs{like} here" if forecast.runs else "not measured on this machine yet"
+    most = f"most of it {forecast.dominant}, {duration_words(forecast.phases_s[forecast.dominant])}"
     click.echo(
         f"takes      about {duration_words(forecast.total_s)}"
-        f" ({duration_words(forecast.low_s)} to {duration_words(forecast.high_s)}; {learnt})"
+        f" ({duration_words(forecast.low_s)} to {duration_words(forecast.high_s)}; {learnt}); {most}"
     )
     for note in plan.notes:
         click.echo(f"note       {note}")

@@ -12,6 +12,7 @@ from wedsync.recovery import (
     Ground,
     Journal,
     Kept,
+    Restoring,
     Route,
     Scout,
     Stop,
@@ -186,6 +187,8 @@ class CopyPlanner:
                 wal_segments=len(route.segments),
                 wal_bytes=wal_bytes,
                 history=ground.history,
+                way=Restoring.COPY,
+                repo=archive.repo,
             ),
             notes=tuple(
                 notes(

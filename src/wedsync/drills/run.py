@@ -22,7 +22,7 @@ from wedsync.drills.records import DrillRecords
 from wedsync.errors import Busy, DrillMadeWay, WedsyncError
 from wedsync.events import Event, observe
 from wedsync.process import FileLock, LockHolder
-from wedsync.recovery import Phase, Report, record_phases, silently
+from wedsync.recovery import Phase, Report, Restoring, record_phases, silently
 from wedsync.state import StateStore
 from wedsync.words import without_paths
 
@@ -280,6 +280,8 @@ class Driller:
             database_bytes=drill.source.database_bytes,
             wal_bytes=drill.replayed_bytes,
             wal_segments=drill.replayed_segments,
+            way=Restoring.COPY,
+            repo=drill.source.repo,
         )
 
     def _broken_off(self, drill: Drill, outcome: Outcome, error: WedsyncError) -> None:

@@ -1,7 +1,7 @@
 """Back to any second: plan, forecast, run, undo."""
 
 from wedsync.recovery.answers import future, notes, unreachable
-from wedsync.recovery.forecast import Forecast, Measurement, Phase, forecast
+from wedsync.recovery.forecast import Forecast, Measurement, Phase, Restoring, forecast
 from wedsync.recovery.ground import Ground, Scout
 from wedsync.recovery.history import read_history, record_phases
 from wedsync.recovery.journal import Journal, JournalEntry, Stage, WayBack
@@ -55,6 +55,7 @@ __all__ = [
     "RecoveryPlan",
     "ReplayPosition",
     "Report",
+    "Restoring",
     "Route",
     "Scout",
     "Shelter",

@@ -1,8 +1,10 @@
-"""How long a recovery will take: a model of the job's shape, corrected by what past runs really took.
+"""How long a recovery will take: a model of the job's shape, fitted to what past runs really took.
 
 The shape (a fixed part, a part per byte, a part per WAL segment) was measured with PostgreSQL 15 and pgBackRest
-2.45 (docs/explanation/recovery.md). A machine's own speed enters as a ratio, actual by model: for each phase the
-median of its last runs, and before there are any, the ratio of the backups that the machine has taken.
+2.45 (docs/explanation/recovery.md). A machine's own speed enters by least squares over its last runs, with the
+shape as what is assumed while they do not say otherwise (fit.py). Runs of the same way (in place, over surviving files,
+as a copy) and the same repository count; where there are none, the nearest ones, with a wider range; before there
+are any, the speed of the backups that the machine has taken.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
 
-_LAST_RUNS = 5
+from wedsync.recovery.fit import fit
+
+_LAST_RUNS = 12
+_LAST_BACKUPS = 5
+_WIDER = {1: 1.5, 2: 1.25}
+"""One or two runs say little of how far runs differ."""
 _MB = 1_000_000
 
 
@@ -26,6 +33,17 @@ class Phase(StrEnum):
     BACKUP = "backup"
 
 
+class Restoring(StrEnum):
+    """How files are restored: they differ in what is copied, and in how much of the machine they may take."""
+
+    WHOLE = "whole"
+    """In place, all of them."""
+    DELTA = "delta"
+    """In place, what differs from the backup."""
+    COPY = "copy"
+    """Beside the cluster, at low priority: drills and previews."""
+
+
 RECOVERY_PHASES = (Phase.SECURE, Phase.STOP, Phase.RESTORE, Phase.REPLAY, Phase.PROMOTE, Phase.CONFIRM)
 
 
@@ -37,6 +55,9 @@ class Measurement:
     size_bytes: int
     units: int
     took_s: float
+    way: Restoring | None = None
+    """`None`: not noted."""
+    repo: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +69,13 @@ class Forecast:
     high_s: float
     phases_s: Mapping[Phase, float]
     runs: int
+    alike: bool = True
+    """Whether those were of the same way and repository."""
+
+    @property
+    def dominant(self) -> Phase:
+        """The phase that takes longest."""
+        return max(self.phases_s, key=lambda phase: self.phases_s[phase])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +86,13 @@ class PhaseModel:
     unit_s: float = 0.0
     bytes_per_s: float = float("inf")
 
+    def parts(self, *, size_bytes: int, units: int) -> tuple[float, ...]:
+        """Seconds of the fixed part, of the units and of the bytes, on the machine where it was measured."""
+        return self.fixed_s, self.unit_s * units, size_bytes / self.bytes_per_s
+
     def seconds(self, *, size_bytes: int, units: int) -> float:
-        """Seconds for a job of this size on the machine where the model was measured."""
-        return self.fixed_s + self.unit_s * units + size_bytes / self.bytes_per_s
+        """Seconds for a job of this size there."""
+        return sum(self.parts(size_bytes=size_bytes, units=units))
 
 
 MODELS: Mapping[Phase, PhaseModel] = {
@@ -76,37 +108,79 @@ MODELS: Mapping[Phase, PhaseModel] = {
 
 
 def forecast(
-    *, database_bytes: int, wal_segments: int, wal_bytes: int, history: Sequence[Measurement]
+    *,
+    database_bytes: int,
+    wal_segments: int,
+    wal_bytes: int,
+    history: Sequence[Measurement],
+    way: Restoring = Restoring.WHOLE,
+    repo: int | None = None,
 ) -> Forecast:
     """Forecast a recovery from `history`, newest last; an empty history gives the model alone with a wide range.
 
     `wal_bytes` is what the segments take in the archive.
     """
     sizes = {Phase.RESTORE: (database_bytes, 0), Phase.REPLAY: (wal_bytes, wal_segments)}
-    machine = _ratios(history, Phase.BACKUP)
+    machine = _ratios([run for run in history if run.phase is Phase.BACKUP][-_LAST_BACKUPS:])
     phases_s: dict[Phase, float] = {}
     low_s = high_s = 0.0
-    runs = 0
+    runs, alike = 0, True
     for phase in RECOVERY_PHASES:
         size_bytes, units = sizes.get(phase, (0, 0))
-        expected_s = MODELS[phase].seconds(size_bytes=size_bytes, units=units)
-        own = _ratios(history, phase)
-        if own:
-            ratio, low, high = median(own), min(own), max(own)
+        parts = MODELS[phase].parts(size_bytes=size_bytes, units=units)
+        near = nearest_runs([run for run in history if run.phase is phase], way=way, repo=repo)
+        if near.runs:
+            fitted = fit([(_parts(run), run.took_s) for run in near.runs])
+            expected_s = fitted.seconds(parts)
+            slack = near.slack * _WIDER.get(len(near.runs), 1.0)
+            low, high = min(0.9, fitted.low) / slack, max(1.1, fitted.high) * slack
         else:
             ratio = min(max(median(machine), 0.5), 3.0) if machine else 1.0
-            low, high = ratio / 2, ratio * 2
-        phases_s[phase] = expected_s * ratio
+            expected_s, low, high = sum(parts) * ratio, 0.5, 2.0
+        phases_s[phase] = expected_s
         low_s += expected_s * low
         high_s += expected_s * high
         if phase is Phase.RESTORE:
-            runs = len(own)
-    return Forecast(total_s=sum(phases_s.values()), low_s=low_s, high_s=high_s, phases_s=phases_s, runs=runs)
+            runs, alike = len(near.runs), near.slack == 1.0
+    return Forecast(
+        total_s=sum(phases_s.values()), low_s=low_s, high_s=high_s, phases_s=phases_s, runs=runs, alike=alike
+    )
 
 
-def _ratios(history: Sequence[Measurement], phase: Phase) -> list[float]:
-    """Actual by modelled seconds of the phase's last runs."""
-    return [
-        run.took_s / MODELS[phase].seconds(size_bytes=run.size_bytes, units=run.units)
-        for run in [run for run in history if run.phase is phase][-_LAST_RUNS:]
-    ]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Near:
+    """The runs that a phase is forecast from, and by how much wider its range is if they were of another kind."""
+
+    runs: Sequence[Measurement]
+    slack: float
+
+
+def nearest_runs(history: Sequence[Measurement], *, way: Restoring, repo: int | None) -> Near:
+    """The last runs of the same way and repository; else of the same repository; else of the same way; else any.
+
+    What does not read a repository (`STOP`, `PROMOTE`) is the same from each.
+    """
+    reads = bool(history) and history[0].phase in {Phase.RESTORE, Phase.REPLAY}
+    ways = {way, None} if history and history[0].phase is Phase.RESTORE else _like(way)
+    repos = {repo, None} if reads and repo is not None else None
+    of_way = [run for run in history if run.way in ways]
+    of_repo = [run for run in history if repos is None or run.repo in repos]
+    both = [run for run in of_way if repos is None or run.repo in repos]
+    for runs, slack in ((both, 1.0), (of_repo, 1.5), (of_way, 2.0), (history, 2.0)):
+        if runs:
+            return Near(runs=runs[-_LAST_RUNS:], slack=slack)
+    return Near(runs=(), slack=1.0)
+
+
+def _like(way: Restoring) -> set[Restoring | None]:
+    """Ways that are the same but for the restore of files."""
+    return {Restoring.COPY, None} if way is Restoring.COPY else {Restoring.WHOLE, Restoring.DELTA, None}
+
+
+def _parts(run: Measurement) -> tuple[float, ...]:
+    return MODELS[run.phase].parts(size_bytes=run.size_bytes, units=run.units)
+
+
+def _ratios(runs: Sequence[Measurement]) -> list[float]:
+    """Actual by modelled seconds."""
+    return [run.took_s / sum(_parts(run)) for run in runs]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from wedsync.recovery.forecast import Measurement, Phase
+from wedsync.recovery.forecast import Measurement, Phase, Restoring
 from wedsync.state import StateStore, as_text
 
 _KEPT = 200
@@ -21,7 +21,12 @@ def read_history(state: StateStore) -> list[Measurement]:
         for row in reversed(backups)
     ] + [
         Measurement(
-            phase=Phase(row["job"]), size_bytes=row["size_bytes"], units=row["units"], took_s=row["took_s"]
+            phase=Phase(row["job"]),
+            size_bytes=row["size_bytes"],
+            units=row["units"],
+            took_s=row["took_s"],
+            way=Restoring(row["way"]) if row["way"] in set(Restoring) else None,
+            repo=row["repo"],
         )
         for row in reversed(phases)
         if row["job"] in set(Phase)
@@ -36,10 +41,12 @@ def record_phases(
     database_bytes: int,
     wal_bytes: int,
     wal_segments: int,
+    way: Restoring,
+    repo: int,
 ) -> None:
-    """Remember how long the phases of one recovery took."""
+    """Remember how long the phases of one recovery, or of one copy, took."""
     sizes = {Phase.RESTORE: (database_bytes, 0), Phase.REPLAY: (wal_bytes, wal_segments)}
     state.write_many(
-        "insert into measurements (at, job, size_bytes, units, took_s) values (?, ?, ?, ?, ?)",
-        [(as_text(at), phase, *sizes.get(phase, (0, 0)), seconds) for phase, seconds in took_s.items()],
+        "insert into measurements (at, job, size_bytes, units, took_s, way, repo) values (?, ?, ?, ?, ?, ?, ?)",
+        [(as_text(at), phase, *sizes.get(phase, (0, 0)), seconds, way, repo) for phase, seconds in took_s.items()],
     )

@@ -104,5 +104,9 @@ class RecoveryPlan:
             "forecast_s": round(self.forecast.total_s, 1),
             "forecast_range_s": [round(self.forecast.low_s, 1), round(self.forecast.high_s, 1)],
             "forecast_from_runs": self.forecast.runs,
+            "forecast_phases_s": {
+                str(phase): round(took_s, 1) for phase, took_s in self.forecast.phases_s.items()
+            },
+            "forecast_dominant": str(self.forecast.dominant),
             "notes": list(self.notes),
         }

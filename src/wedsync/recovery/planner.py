@@ -6,7 +6,7 @@ from datetime import datetime
 from wedsync.backup import PgBackRest, RestoreTarget, Surveyor, TargetKind, number_at, number_of, timeline_of
 from wedsync.errors import TargetUnreachable
 from wedsync.recovery.answers import future, notes, tail_is_gone, unreachable
-from wedsync.recovery.forecast import forecast
+from wedsync.recovery.forecast import Restoring, forecast
 from wedsync.recovery.ground import Ground
 from wedsync.recovery.journal import JournalEntry
 from wedsync.recovery.loss import LossCounter
@@ -112,6 +112,8 @@ class Planner:
                 wal_segments=len(route.segments),
                 wal_bytes=wal_bytes,
                 history=ground.history,
+                way=Restoring.DELTA if ground.has_files else Restoring.WHOLE,
+                repo=archive.repo,
             ),
             notes=tuple(
                 notes(

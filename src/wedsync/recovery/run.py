@@ -27,7 +27,7 @@ from wedsync.events import Event, observe
 from wedsync.process import FileLock
 from wedsync.recovery.aftercare import begin_timeline, write_checkpoint
 from wedsync.recovery.ending import fork_of, require_end
-from wedsync.recovery.forecast import Phase
+from wedsync.recovery.forecast import Phase, Restoring
 from wedsync.recovery.ground import Ground, Scout, was_promoted
 from wedsync.recovery.history import read_history, record_phases
 from wedsync.recovery.journal import Journal, JournalEntry, Stage, WayBack, began, point_name, recovery_id
@@ -326,6 +326,7 @@ class Recoverer:
             if entry.plan["present"] == Present.ASIDE and not whole.exists():
                 move_aside(pgdata, whole)
             delta = delta_ground(pgdata, self._kept.of(entry.id), version=self._server.engine.postgresql_version)
+            entry = replace(entry, plan=entry.plan | {"restored": Restoring.DELTA if delta else Restoring.WHOLE})
             report(Phase.RESTORE, f"restoring {plan.base.label} from repo{plan.repo}")
             try:
                 await self._pgbackrest.restore(
@@ -493,6 +494,8 @@ class Recoverer:
                 database_bytes=entry.plan["base"]["database_bytes"],
                 wal_bytes=entry.plan["wal"]["bytes"],
                 wal_segments=entry.plan["wal"]["segments"],
+                way=Restoring(entry.plan.get("restored", Restoring.DELTA)),
+                repo=_repo(entry),
             )
         self.tidy_kept()
         observe(RecoveryDone(recovery=entry.id, restored_to=result.restored_to.isoformat(), took_s=took_s))

@@ -1,6 +1,6 @@
 """Plans and results of recoveries as the command line and the operations API show them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -53,6 +53,9 @@ class ShownPlan(msgspec.Struct, frozen=True, kw_only=True):
     forecast_s: float
     forecast_range_s: Sequence[float]
     forecast_from_runs: int
+    forecast_phases_s: Mapping[str, float]
+    forecast_dominant: str
+    """The phase that takes longest."""
     notes: Sequence[str]
 
 

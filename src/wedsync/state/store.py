@@ -20,6 +20,7 @@ _VERSIONS = (
     "checked_files.sql",
     "exposure.sql",
     "regions.sql",
+    "measured.sql",
 )
 """Scripts in order; the file's `user_version` says how many have run."""
 
