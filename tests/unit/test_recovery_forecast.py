@@ -193,5 +193,5 @@ def test_a_copy_at_low_priority_says_nothing_of_a_recovery_once_there_was_one() 
 
 
 def test_the_phase_that_takes_longest_is_named() -> None:
-    assert job([], segments=1).dominant is Phase.PROMOTE
+    assert job([], size_bytes=MB, segments=1).dominant is Phase.PROMOTE
     assert job([], segments=500).dominant is Phase.REPLAY

@@ -2,9 +2,9 @@
 
 The shape (a fixed part, a part per byte, a part per WAL segment) was measured with PostgreSQL 15 and pgBackRest
 2.45 (docs/explanation/recovery.md). A machine's own speed enters by least squares over its last runs, with the
-shape as what is assumed while they do not say otherwise (fit.py). Runs of the same way (in place, over surviving files,
-as a copy) and the same repository count; where there are none, the nearest ones, with a wider range; before there
-are any, the speed of the backups that the machine has taken.
+shape as what is assumed while they do not say otherwise (fit.py). Runs of the same way (in place, over surviving
+files, as a copy) and the same repository count; where there are none, the nearest ones, with a wider range;
+before there are any, the speed of the backups that the machine has taken.
 """
 
 from collections.abc import Mapping, Sequence
