@@ -157,3 +157,29 @@ async def test_undo_asks_about_rows_that_were_changed_after_the_recovery(times: 
     ]
     with pytest.raises(RowConflicts):
         await times.recoverer.undo(order)
+
+
+async def test_what_a_recovery_wrote_is_nobodys_own_change(times: TwoTimes, couple: str) -> None:
+    await times.run(f"delete from public.guests where couple_id = '{couple}'")
+    await times.bring_back(couple)
+    await times.run(f"delete from public.guests where couple_id = '{couple}'")
+    done = await times.bring_back(couple)
+    assert done.plan.put_back > 2
+    assert await contents(times.now, system_columns=False) == await contents(times.past, system_columns=False)
+
+
+async def test_an_erasure_reaches_what_undo_keeps(times: TwoTimes, couple: str, two_tenants: TwoTenants) -> None:
+    person = two_tenants.ours.people["partner"]
+    await times.run(f"update public.couples set status = 'cancelled' where id = '{couple}'")
+    await times.bring_back(couple, on_conflict=OnConflict.PAST)
+    await times.run(f"delete from public.couple_members where couple_id = '{couple}'")
+    await times.bring_back(couple, on_conflict=OnConflict.PAST)
+    (kept,) = await times.run("select count(*) from ops.row_recovery_rows")
+    assert kept["count"] >= 3
+    await times.run(f"select ops.erase_row_recoveries('user_id', '{person}', '')")
+    assert not await times.run(
+        f"select from ops.row_recovery_rows where row_key ? '{person}' or belongs_to ->> 'user_id' = '{person}'"
+    )
+    await times.run(f"select ops.erase_row_recoveries('couple_id', '{couple}', '')")
+    (kept,) = await times.run("select count(*) from ops.row_recovery_rows")
+    assert kept["count"] == 0

@@ -12,9 +12,8 @@ from psycopg.sql import SQL, Identifier
 
 from wedsync.database import ConnectionTarget
 from wedsync.rows import BroughtBack, Decisions, Mistake, OnConflict, RowOrder, RowPlan, RowRecoverer
-from wedsync.tenants import AuditHistory, read_couple_rows, scrub_erased
+from wedsync.tenants import OWNER_COLUMNS, AuditHistory, read_couple_rows, scrub_erased
 from wedsync.tenants.erasures import Erasure
-from wedsync.tenants.past import OWNER_COLUMNS
 
 
 @asynccontextmanager

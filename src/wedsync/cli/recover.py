@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wedsync.cli import preview, recover_looks
+from wedsync.cli import preview, recover_looks, recover_rows
 from wedsync.cli.context import open_platform
 from wedsync.cli.output import Exit, ProgressLine, command, put_json
 from wedsync.errors import Busy, UsageProblem
@@ -65,6 +65,7 @@ def register(main: click.Group) -> None:
     command(recover, "plan")(plan)
     command(recover, "run", interrupted="nothing is lost; the same command goes on")(run)
     recover_looks.register(recover)
+    recover_rows.register(recover)
 
 
 async def _window(home_path: str | None, *, as_json: bool) -> Exit:

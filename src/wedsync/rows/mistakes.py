@@ -20,6 +20,8 @@ from wedsync.rows.staged import Staged
 CHANGES: Final = Identifier("pg_temp", "ws_changes")
 """What the history knows: table_name, row_key, at, transaction_id, actor, operation, number."""
 _MISTAKES: Final = Identifier("pg_temp", "ws_mistakes")
+_RECOVERIES: Final = SQL("select transaction_id::text from ops.row_recoveries")
+"""What earlier recoveries of rows wrote is nobody's own change."""
 
 
 class ChangeHistory(Protocol):
@@ -67,7 +69,9 @@ async def read_history(
     await live.execute(SQL("create index on {} (table_name, row_key)").format(CHANGES))
     await live.execute(SQL("analyze {}").format(CHANGES))
     await live.execute(
-        SQL("create temporary table {} on commit drop as {}").format(_MISTAKES, _transactions(mistake))
+        SQL("create temporary table {} on commit drop as {} union {}").format(
+            _MISTAKES, _transactions(mistake), _RECOVERIES
+        )
     )
 
 

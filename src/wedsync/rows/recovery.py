@@ -183,6 +183,7 @@ class RowRecoverer:
 
     async def _prepare(self, live: Side, source: Source, order: RowOrder) -> tuple[Ground, RowPlan]:
         """Stage, find what is in conflict, decide."""
+        await require_place(live)
         tables = await read_tables(live)
         missing = [scope.table for scope in order.scopes if scope.table not in tables]
         if missing:
@@ -224,7 +225,6 @@ class RowRecoverer:
         made: list[RowPlan] = []
         try:
             async with await open_side(self._now) as live, live.transaction():
-                await require_place(live)
                 made.append(await self._write(live, source, order, entry, expected))
                 if not made[0].rows:
                     raise psycopg.Rollback  # it ends without a trace

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -15,6 +15,7 @@ from wedsync.rows.reading import bucket_of, columns_of, digests
 from wedsync.rows.staged import Scope, Staged, type_of
 from wedsync.rows.table import Table, read_tables
 
+_KEYS_AT_ONCE: Final = 5000
 Scrub: TypeAlias = Callable[[str, Identifier], Sequence[Composed]]
 """For a table: statements that take out of the staged rows of the past what was erased for good since."""
 
@@ -57,26 +58,58 @@ class CopySource:
         condition = SQL("({}) and {}").format(where, parts_where(pairing, None, parts))
         await create_past(live, item)
         columns = columns_of(pairing.names)
-        read = SQL("copy (select {} from {} where {}) to stdout").format(columns, item.table, condition)
-        write = SQL("copy {} ({}) from stdin").format(item.past, columns)
-        async with self._past.cursor().copy(read) as out, live.cursor().copy(write) as into:
-            async for block in out:
-                await into.write(block)
+        await self._copy(live, item, SQL("select {} from {} where {}").format(columns, item.table, condition))
+        if item.scope.follows:
+            condition = await self._follow(live, item, condition)
         if self._scrub is not None:
             for statement in self._scrub(item.name, item.past):
                 await live.execute(statement)
         return condition
 
+    async def _copy(self, live: Side, item: Staged, query: Composed) -> None:
+        read = SQL("copy ({}) to stdout").format(query)
+        write = SQL("copy {} ({}) from stdin").format(item.past, columns_of(item.pairing.names))
+        async with self._past.cursor().copy(read) as out, live.cursor().copy(write) as into:
+            async for block in out:
+                await into.write(block)
+
+    async def _follow(self, live: Side, item: Staged, condition: Composable) -> Composable:
+        """Fetch also rows for which the condition holds only now; look also at those for which it held then."""
+        query = SQL(
+            "select {key}::text from {table} t"
+            " where {condition} and not exists (select from {past} p where {same})"
+        ).format(
+            key=item.key_as_json("t"),
+            table=item.table,
+            condition=condition,
+            past=item.past,
+            same=item.same_key("p", "t"),
+        )
+        keys = [str(row[0]) for row in await (await live.execute(query)).fetchall()]
+        for begin in range(0, len(keys), _KEYS_AT_ONCE):
+            await self._copy(
+                live,
+                item,
+                SQL("select {} from unnest({}::jsonb[]) as given (ws_key) join {} as t on {}").format(
+                    columns_of(item.pairing.names, "t"),
+                    Literal(keys[begin : begin + _KEYS_AT_ONCE]),
+                    item.table,
+                    key_of_json(item, "t"),
+                ),
+            )
+        key = columns_of(item.pairing.key)
+        return SQL("(({}) or ({}) in (select {} from {}))").format(condition, key, key, item.past)
+
     async def keys_elsewhere(self, item: Staged, keys: Sequence[str]) -> Sequence[str]:
         if item.scope.whole or not keys:
             return ()
         found: list[str] = []
-        for begin in range(0, len(keys), 5000):
+        for begin in range(0, len(keys), _KEYS_AT_ONCE):
             query = SQL(
                 "select {key}::text from unnest({keys}::jsonb[]) as given (ws_key) join {table} as t on {same}"
             ).format(
                 key=item.key_as_json("t"),
-                keys=Literal(list(keys[begin : begin + 5000])),
+                keys=Literal(list(keys[begin : begin + _KEYS_AT_ONCE])),
                 table=item.table,
                 same=key_of_json(item, "t"),
             )

@@ -17,6 +17,8 @@ class Scope:
     where: Composable
     whole: bool = False
     """Whether that is every row of the table."""
+    follows: bool = False
+    """Whether a row is meant for which `where` held only then, or holds only now; else that is somebody else's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wedsync.tenants.erasures import ErasureBook
     from wedsync.tenants.export import Exported, export_tenant
     from wedsync.tenants.history import Change, changes, rows_as_of
-    from wedsync.tenants.past import AuditHistory, CoupleRows, read_couple_rows, scrub_erased
+    from wedsync.tenants.past import OWNER_COLUMNS, AuditHistory, CoupleRows, read_couple_rows, scrub_erased
     from wedsync.tenants.secrets import IntegrationSecrets
     from wedsync.tenants.subject import Subject, SubjectKind, parse_id
 else:
@@ -69,6 +69,7 @@ else:
                 "rows_as_of",
             ),
             "past": (
+                "OWNER_COLUMNS",
                 "AuditHistory",
                 "CoupleRows",
                 "read_couple_rows",
@@ -84,6 +85,7 @@ else:
     )
 
 __all__ = [
+    "OWNER_COLUMNS",
     "AuditHistory",
     "Change",
     "ComparedTable",
