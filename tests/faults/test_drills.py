@@ -14,7 +14,7 @@ from support.drills import GENTLE, counts_tables, drill, driller, nothing_left
 from support.events import eventually
 from support.recoveries import Protected
 from wedsync.app.view import StatusReader
-from wedsync.backup import BackupKind, key_name
+from wedsync.backup import BackupKind, Verification, key_name
 from wedsync.cluster.datadir import processes_in
 from wedsync.drills import CheckResult, Drill, DrillContext, DrillOrder, DrillRecords, Outcome, Pick
 from wedsync.errors import Busy, CopyRefused, DrillMadeWay, RepositoryUnreachable, WrongKey
@@ -81,6 +81,26 @@ async def test_a_flipped_bit_fails_the_drill_of_this_backup_and_of_no_other(prot
     assert [issue.severity for issue in issues] == [State.CRITICAL]
     assert label in issues[0].words
     assert nothing_left(protected)
+
+
+async def test_marking_a_damaged_backup_does_not_chase_the_drill_that_found_it(protected: Protected) -> None:
+    """A bit of a backup is flipped, and marking the backup as broken takes as long as on a busy machine.
+
+    Lost: nothing.
+    Seen: the drill failed, with the damaged file; not that it made way for the mark.
+    """
+    label = await protected.backup(BackupKind.FULL)
+    await moments(protected)
+    flip_a_bit(largest(protected, f"repo1/backup/wedsync/{label}/bundle/*"))
+
+    async def slowly(repo: int) -> Verification:
+        found = await protected.platform.verifier.verify(repo)
+        with FileLock(protected.home.run / "backup.lock", purpose=f"mark {label} in repo{repo}"):
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=1.5)  # three looks for others
+        return found
+
+    failed = await drill(protected, DrillOrder(repo=1), by=driller(protected, verify=slowly))
+    assert [check.name for check in failed.failed_checks] == ["restore", "damaged files"]
 
 
 async def test_wal_that_a_backup_needs_is_missing(protected: Protected) -> None:

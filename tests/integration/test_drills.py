@@ -9,14 +9,15 @@ import httpx
 import pytest
 
 from support.commands import PYTHON, SOURCE
-from support.drills import driller, nothing_left
+from support.drills import GENTLE, drill, driller, nothing_left
 from support.events import eventually
 from support.operations import operations_of
 from support.recoveries import Protected
 from wedsync.app import list_backups
 from wedsync.app.proofs import logged_drills, proof_facts
-from wedsync.backup import Catalogue
-from wedsync.drills import DrillService, Outcome, Reason
+from wedsync.backup import BackupKind, Catalogue
+from wedsync.copies import Purpose
+from wedsync.drills import DrillOrder, DrillService, Outcome, Pick, Reason
 from wedsync.process import Finished, run
 
 
@@ -137,6 +138,37 @@ async def service_drill(own: Protected) -> str:
     done = await service(own, after=timedelta(minutes=30)).step()
     assert done is not None
     return done.id
+
+
+async def test_a_backup_that_was_taken_just_now_is_restored_to_its_own_end(protected: Protected) -> None:
+    await protected.commit()
+    label = await protected.backup(BackupKind.FULL)
+    done = await drill(protected, DrillOrder(repo=1))
+    assert done.outcome is Outcome.PASSED, done.failed_checks
+    assert done.source is not None
+    assert done.source.label == label
+    assert done.moment is None
+    assert nothing_left(protected)
+
+
+async def test_the_latest_moment_is_the_present(protected: Protected) -> None:
+    """What was committed after the last archived segment is there as well."""
+    before = await protected.moment()
+    number = await protected.commit()
+    kept = await driller(protected).run(
+        DrillOrder(moment=Pick.NEWEST), reason=Reason.OPERATOR, by="test", effort=GENTLE, keep=True
+    )
+    assert kept.outcome is Outcome.PASSED, kept.failed_checks
+    assert kept.restored_to is not None
+    assert kept.restored_to > before
+    (listed,) = protected.platform.copies.registry.all(Purpose.PREVIEW)
+    copy = protected.platform.copies.open(listed.directory)
+    try:
+        async with await copy.target(dbname="postgres").connect() as connection:
+            found = await (await connection.execute("select max(n) from marks")).fetchone()
+        assert found == (number,)
+    finally:
+        await copy.remove()
 
 
 async def test_a_drill_with_all_checks_on_the_command_line_and_over_http(

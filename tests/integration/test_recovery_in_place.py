@@ -207,3 +207,15 @@ async def test_a_moment_before_all_commits_of_the_tail_is_exact(protected: Prote
     assert not plan.clamped
     await protected.carry_out(plan)
     assert await protected.rows() == [1]
+
+
+async def test_the_end_of_a_backup_without_wal_behind_it_is_reached(protected: Protected) -> None:
+    """As it is with old weekly backups, of which no later WAL is kept."""
+    numbers = [await protected.commit() for _ in range(2)]
+    label = await protected.backup(BackupKind.FULL)
+    await protected.kill()
+    survey = await protected.platform.surveyor.survey()
+    (single,) = [moment for moment in survey.windows.moments if moment.label == label]
+    done = await protected.recover(single.at)
+    assert done.plan.base.label == label
+    assert await protected.rows() == numbers

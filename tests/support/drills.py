@@ -5,9 +5,11 @@ from random import Random
 from time import monotonic
 
 from support.recoveries import Protected
+from wedsync.backup import Verification
 from wedsync.copies import Effort
 from wedsync.drills import CheckList, CheckResult, Drill, DrillContext, Driller, DrillOrder, Reason
 
+Verify = Callable[[int], Awaitable[Verification]]
 GENTLE = Effort(nice=0, idle_disk=False, processes=2, least_free_bytes=1)
 
 
@@ -28,7 +30,11 @@ async def writes(context: DrillContext) -> CheckResult:
 
 
 def driller(
-    own: Protected, *, check: Callable[[DrillContext], Awaitable[CheckResult]] = counts_tables, seed: int = 7
+    own: Protected,
+    *,
+    check: Callable[[DrillContext], Awaitable[CheckResult]] = counts_tables,
+    seed: int = 7,
+    verify: Verify | None = None,
 ) -> Driller:
     """A driller of this home; chance is the same in each run of a test."""
     platform = own.platform
@@ -42,7 +48,7 @@ def driller(
         state=platform.state,
         clock=platform.clock,
         rng=Random(seed),
-        verify=platform.verifier.verify,
+        verify=verify or platform.verifier.verify,
         checks=CheckList(at_witness=(), paused=(check,), writing=(writes,), offline=()),
     )
 

@@ -13,6 +13,10 @@ from wedsync.database import Lsn
     [
         (RestoreTarget(), ["--type=default"]),
         (RestoreTarget(timeline=3), ["--type=default", "--target-timeline=3"]),
+        (  # pgBackRest refuses a timeline beside it, and writes "current" itself
+            RestoreTarget(kind=TargetKind.IMMEDIATE, timeline=3, action=TargetAction.PAUSE),
+            ["--type=immediate", "--target-action=pause"],
+        ),
         (
             RestoreTarget(kind=TargetKind.TIME, at=datetime(2026, 6, 14, 11, 5, 30, 250_000, tzinfo=UTC)),
             ["--type=time", "--target=2026-06-14 11:05:30.250000+00", "--target-action=promote"],

@@ -114,7 +114,7 @@ class RestoreTarget:
                 assert_never(self.kind)
         if self.exclusive:
             words.append("--target-exclusive")
-        if self.timeline is not None:
+        if self.timeline is not None and self.kind is not TargetKind.IMMEDIATE:  # that is "current" by itself
             words.append(f"--target-timeline={self.timeline}")
         return words
 

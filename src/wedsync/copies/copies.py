@@ -51,6 +51,10 @@ class Copies:
         """What a copy at a moment is made from; see `CopyPlanner.plan`."""
         return await self._planner.plan(order)
 
+    async def archive_present(self, repo: int) -> None:
+        """Let a running server archive its present; see `CopyPlanner.archive_present`."""
+        await self._planner.archive_present(repo)
+
     def new_directory(self, purpose: Purpose) -> Path:
         """A place for a copy below the home; its name is the copy's id."""
         now = self._clock.now()

@@ -22,6 +22,9 @@ class CopyOrder:
     repo: int | None = None
     label: str | None = None
     timeline: int | None = None
+    own_end: bool = False
+    """Whether the end of backup `label` in `repo` itself is wanted, where it is consistent and no further;
+    `target` only says when that was, to the second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

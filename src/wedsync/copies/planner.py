@@ -27,6 +27,7 @@ from wedsync.recovery import (
     unreachable,
     wait_until_archived,
     way_of_single,
+    way_to_end_of,
 )
 from wedsync.sql import statements
 from wedsync.state import StateStore
@@ -60,6 +61,9 @@ class CopyPlanner:
         first that has the moment is taken. Raises `TargetUnreachable`, and `ArchivingStuck` where the moment
         is in WAL that does not reach the archive.
         """
+        if order.own_end:
+            ground = await self._look()
+            return self._made(ground, _way_to_own_end(ground, order), order)
         ground = await self._ground(order)
         nearest: Way | None = None
         for archive in _archives(ground, order):
@@ -81,6 +85,15 @@ class CopyPlanner:
             detail="the backup is not there, ends later, or WAL between them is missing",
             hint="wedsync recover window shows what can be reached",
         )
+
+    async def archive_present(self, repo: int) -> None:
+        """Let a running server archive all it has committed until now; does nothing where none runs.
+
+        Raises `ArchivingStuck` where that does not reach the repository.
+        """
+        ground = await self._look()
+        if ground.running:
+            await self._archive_present(ground, CopyOrder(target=ground.now, repo=repo))
 
     async def onward(self, plan: CopyPlan, place: Place, target: datetime | Lsn) -> CopyPlan:
         """The plan to move a copy on from `place`: the WAL that is still to be replayed.
@@ -199,6 +212,21 @@ class CopyPlanner:
                 )
             ),
         )
+
+
+def _way_to_own_end(ground: Ground, order: CopyOrder) -> Way:
+    """The way to the end of the backup that is named. Raises `TargetUnreachable`."""
+    found = [
+        item for item in ground.survey.catalogue.backups if (item.repo, item.label) == (order.repo, order.label)
+    ]
+    way = way_to_end_of(ground, found[0]) if found else None
+    if way is None:
+        raise TargetUnreachable(
+            f"the end of backup {order.label} in repo{order.repo} cannot be reached",
+            detail="the backup is not there, damaged, or built on one that is; or WAL of its own is missing",
+            hint="wedsync backup verify says which",
+        )
+    return way
 
 
 def is_archived(ground: Ground, order: CopyOrder) -> bool:

@@ -80,6 +80,9 @@ class Course:
         """`keep` writes down how it stands; `verify` reads a repository whole, to name what is damaged in it."""
         self.drill = drill
         self.copy: Copy | None = None
+        self.is_copying = True
+        """Whether it makes way: what reads a repository afterwards does not disturb a backup, and marks those that
+        it finds damaged, which counts as one."""
         self.purpose = purpose
         self._effort = effort
         self._verify = verify
@@ -101,7 +104,8 @@ class Course:
         if chosen.backup is not None:
             self._stands(replace(self.drill, source=_source_before_plan(chosen)))
         try:
-            plan = await self._copies.plan(CopyOrder(target=chosen.moment, repo=chosen.repo, label=label))
+            order = CopyOrder(target=chosen.moment, repo=chosen.repo, label=label, own_end=chosen.own_end)
+            plan = await self._copies.plan(order)
         except (TargetUnreachable, SegmentUnreadable, WrongKey) as error:
             if chosen.backup is None or isinstance(self._order.moment, datetime):
                 raise
@@ -143,6 +147,7 @@ class Course:
         """Which files are damaged: pgBackRest names none where one cannot be decompressed or decrypted."""
         if self._verify is None:
             return
+        self.is_copying = False
         began = monotonic()
         self._report(Phase.RESTORE, f"reading repo{plan.repo} whole, to name what is damaged")
         try:

@@ -17,7 +17,7 @@ from wedsync.drills.choice import choose
 from wedsync.drills.course import CheckList, Course, Verify
 from wedsync.drills.drill import Drill, Outcome, Part, Reason, Trouble
 from wedsync.drills.evidence import remove_evidence, write_evidence
-from wedsync.drills.order import DrillOrder
+from wedsync.drills.order import DrillOrder, Pick
 from wedsync.drills.records import DrillRecords
 from wedsync.errors import Busy, DrillMadeWay, WedsyncError
 from wedsync.events import Event, observe
@@ -129,7 +129,6 @@ class Driller:
         with self._lock():
             await self.clear_away()
             self._require_quiet()
-            began = monotonic()
             drill = Drill(
                 id=self.records.new_id(self._clock.now()),
                 reason=reason,
@@ -157,7 +156,7 @@ class Driller:
             self.records.save(drill)
             observe(DrillStarted(id=drill.id, reason=reason))
             try:
-                await self._unless_called_away(lambda: self._carry_out(course, order, began))
+                await self._unless_called_away(lambda: self._carry_out(course, order), course)
             except asyncio.CancelledError:
                 self._broken_off(course.drill, Outcome.INTERRUPTED, WedsyncError("it was stopped"))
                 raise
@@ -182,8 +181,11 @@ class Driller:
             remove_evidence(self._home.drills, old)
             self.records.forget_evidence(old)
 
-    async def _carry_out(self, course: Course, order: DrillOrder, began: float) -> None:
+    async def _carry_out(self, course: Course, order: DrillOrder) -> None:
         try:
+            if order.moment is Pick.NEWEST:
+                order = await self._with_present(order)
+            began = monotonic()
             chosen = choose(order, await self._surveyor.survey(), self._rng)
             plan = await course.plan(chosen)
             course.took(Part.FIND, monotonic() - began)
@@ -196,10 +198,19 @@ class Driller:
             elif copy is not None:
                 copy.let_go()
 
-    async def _unless_called_away(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _with_present(self, order: DrillOrder) -> DrillOrder:
+        """The order for the backup it chooses; if that is its repository's newest, with the present archived."""
+        survey = await self._surveyor.survey()
+        backup = choose(order, survey, self._rng).backup
+        assert backup is not None  # noqa: S101 - one is chosen wherever the moment is not given
+        if all(other.finished_at <= backup.finished_at for other in survey.catalogue.of_repo(backup.repo)):
+            await self._copies.archive_present(backup.repo)
+        return replace(order, repo=backup.repo, backup=backup.label)
+
+    async def _unless_called_away(self, work: Callable[[], Coroutine[Any, Any, None]], course: Course) -> None:
         """Do the work; break it off (and clear away) as soon as a backup or a recovery begins."""
         working = asyncio.create_task(work(), name="drill")
-        watching = asyncio.create_task(self._wait_for_others(), name="watch for a backup")
+        watching = asyncio.create_task(self._wait_for_others(course), name="watch for a backup")
         try:
             await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -216,9 +227,9 @@ class Driller:
                 hint="the keeper tries again by itself; by hand: wedsync drill run",
             )
 
-    async def _wait_for_others(self) -> LockHolder:
+    async def _wait_for_others(self, course: Course) -> LockHolder:
         while True:
-            holder = self._others()
+            holder = self._others() if course.is_copying else None
             if holder is not None:
                 return holder
             await asyncio.sleep(_LOOK_EVERY_S)

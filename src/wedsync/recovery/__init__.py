@@ -23,7 +23,7 @@ from wedsync.recovery.run import Recovered, Recoverer
 from wedsync.recovery.secure import Report, silently, wait_until_archived
 from wedsync.recovery.shelter import Shelter
 from wedsync.recovery.shown import ShownBase, ShownLoss, ShownPlan, ShownWal, show_plan
-from wedsync.recovery.stops import Stop, Way, Wayfinder, single_moment, way_of_single
+from wedsync.recovery.stops import Stop, Way, Wayfinder, single_moment, way_of_single, way_to_end_of
 from wedsync.recovery.stopwatch import Stopwatch
 from wedsync.recovery.timeline import (
     ChangedTable,
@@ -94,4 +94,5 @@ __all__ = [
     "wait_for_target",
     "wait_until_archived",
     "way_of_single",
+    "way_to_end_of",
 ]

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from wedsync.backup import (
     Archive,
+    Backup,
     CommitReader,
     Moment,
     RestoreTarget,
@@ -273,15 +274,31 @@ def single_moment(ground: Ground, wanted: datetime) -> Moment | None:
 
 def way_of_single(ground: Ground, moment: Moment) -> Way:
     """The way to the end of a backup that has no WAL behind it."""
-    archive = next(item for item in ground.archives if item.repo == moment.repo)
     base = ground.survey.catalogue.find(moment.repo, moment.label)
     assert base is not None  # noqa: S101 - a moment is made from a backup of the same survey
+    archive = next(item for item in ground.archives if item.repo == moment.repo)
+    return _to_the_end_of(ground, archive, base)
+
+
+def way_to_end_of(ground: Ground, base: Backup) -> Way | None:
+    """The way to where a backup is consistent, and no further; `None` if it or WAL of its own is not whole."""
+    archive = next((item for item in ground.archives if item.repo == base.repo), None)
+    labels = {item.label for item in ground.survey.catalogue.of_repo(base.repo)}
+    if archive is None or archive.system_id != base.system_id:
+        return None
+    if not base.is_good or not labels.issuperset(base.references):
+        return None
+    way = _to_the_end_of(ground, archive, base)
+    return way if {*archive.segments}.issuperset(way.route.segments) else None
+
+
+def _to_the_end_of(ground: Ground, archive: Archive, base: Backup) -> Way:
     names = segments_between(
-        number_of(base.wal_start), number_of(base.wal_stop), timeline=moment.timeline, known=ground.timelines
+        number_of(base.wal_start), number_of(base.wal_stop), timeline=base.timeline, known=ground.timelines
     )
     stop = Stop(
-        target=RestoreTarget(kind=TargetKind.IMMEDIATE, timeline=moment.timeline, action=TargetAction.PAUSE),
-        timeline=moment.timeline,
+        target=RestoreTarget(kind=TargetKind.IMMEDIATE, timeline=base.timeline, action=TargetAction.PAUSE),
+        timeline=base.timeline,
         last_segment=base.wal_stop,
     )
     return Way(archive=archive, stop=stop, route=Route(base=base, segments=tuple(names)))
