@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -184,53 +185,77 @@ def flip_a_bit(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.fixture
-async def bad_migration(protected: Protected, tmp_path: Path) -> AsyncIterator[Path]:
-    """The shipped migrations and one that was a mistake, applied; a couple's guests are there."""
-    directory = tmp_path / "migrations"
+async def migrate_badly(own: Protected, directory: Path, statement: str) -> str:
+    """Apply the shipped migrations and one that was a mistake; gives the moment before it."""
     shutil.copytree(SHIPPED, directory)
-    (directory / "0900_mistake.sql").write_text("alter table public.guests add column shoe_size integer;")
-    (directory / "0900_mistake.rollback.sql").write_text("alter table public.guests drop column shoe_size;")
-    await up(
-        protected.platform.owner_target,
-        directory=directory,
-        conditions=protected.platform.migration_conditions(override="a test"),
+    (directory / "0900_mistake.sql").write_text(f"{statement};\n")
+    (directory / "0900_mistake.rollback.sql").write_text(
+        "alter table public.guests drop column if exists shoe_size;\n"
     )
-    yield directory
+    conditions = own.platform.migration_conditions(override="a test")
+    await up(own.platform.owner_target, directory=directory, conditions=conditions)
+    happened = await moments_of(own)
+    return max(each["before"] for each in happened if each["kind"] == "schema_changed")
 
 
-async def test_a_bad_migration_is_taken_back_by_its_rollback(
-    protected: Protected, bad_migration: Path, tmp_path: Path
-) -> None:
-    book = open_runbook("bad-migration", protected, tmp_path / "operator", migrations=str(bad_migration))
+async def test_a_bad_migration_is_taken_back_by_its_rollback(protected: Protected, tmp_path: Path) -> None:
+    migrations = tmp_path / "migrations"
+    await migrate_badly(protected, migrations, "alter table public.guests add column shoe_size integer")
+    book = open_runbook("bad-migration", protected, tmp_path / "operator", migrations=str(migrations))
     await book.follow("Its rollback is enough")
     async with await protected.platform.owner_target.connect() as connection:
-        left = await connection.execute(
-            "select from pg_attribute where attname = 'shoe_size' and not attisdropped"
-        )
+        left = await connection.execute("select from pg_attribute where attname = 'shoe_size'")
         assert left.rowcount == 0
 
 
-async def delete_guests(own: Protected) -> tuple[str, int, str]:
-    """Load weddings and delete the guests of one; gives the couple, how many they were, and the moment before."""
-    await load(own.platform.owner_target, size=0.03)
-    async with await own.platform.server.target(
-        "postgres", own.platform.config.database.name
-    ).connect() as connection:
+@pytest.mark.parametrize("heading", ["rows", "everything"])
+async def test_what_a_bad_migration_deleted_comes_back(protected: Protected, tmp_path: Path, heading: str) -> None:
+    await load(protected.platform.owner_target, size=0.03)
+    couple, guests = await a_couple(protected)
+    async with operated(protected):
+        before = await migrate_badly(protected, tmp_path / "migrations", "delete from public.guests")
+        assert await guests_of(protected, couple) == 0
+        book = open_runbook("bad-migration", protected, tmp_path / "operator", before=before)
+        if heading == "rows":
+            await book.follow("It destroyed rows")
+        else:
+            await book.follow("Everything is wrong")
+        assert await guests_of(protected, couple) == guests
+
+
+async def a_couple(own: Protected) -> tuple[str, int]:
+    """A couple with guests, and how many."""
+    target = own.platform.server.target("postgres", own.platform.config.database.name)
+    async with await target.connect() as connection:
         row = await (
             await connection.execute(
                 "select couple_id::text, count(*) from guests group by 1 having count(*) > 20 order by 1 limit 1"
             )
         ).fetchone()
-        assert row is not None
-        couple, guests = row
-        deleted = await connection.execute("delete from guests where couple_id = %s::uuid", (couple,))
-        assert deleted.rowcount == guests
+    assert row is not None
+    return row[0], row[1]
+
+
+async def moments_of(own: Protected) -> list[dict[str, Any]]:
+    """What `recover moments` lists."""
     words = [sys.executable, "-P", "-m", "wedsync", "recover", "moments", "--json"]
     found = await run(words, deadline=timedelta(minutes=3), env=environment(own))
-    happened = json.loads(found.check().stdout)["happenings"]
+    happened: list[dict[str, Any]] = json.loads(found.check().stdout)["happenings"]
+    return happened
+
+
+async def delete_guests(own: Protected) -> tuple[str, int, str]:
+    """Load weddings and delete the guests of one; gives the couple, how many they were, and the moment before."""
+    await load(own.platform.owner_target, size=0.03)
+    couple, guests = await a_couple(own)
+    target = own.platform.server.target("postgres", own.platform.config.database.name)
+    async with await target.connect() as connection:
+        deleted = await connection.execute("delete from guests where couple_id = %s::uuid", (couple,))
+        assert deleted.rowcount == guests
     (before,) = [
-        each["before"] for each in happened if each.get("couple") == couple and "deleted" in each["words"]
+        each["before"]
+        for each in await moments_of(own)
+        if each.get("couple") == couple and "deleted" in each["words"]
     ]
     return couple, guests, before
 
