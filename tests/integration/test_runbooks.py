@@ -1,5 +1,6 @@
 """Runbooks do what they say: an operator who follows one, step by step, gets what it promises."""
 
+import asyncio
 import json
 import os
 import re
@@ -7,7 +8,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import pytest
 from support.commands import SOURCE
 from support.events import eventually
 from support.recoveries import Protected, sheltering
+from support.regions import S3Store, use_region
 from support.runbooks import HOW_TO, MARK, Runbook, read_runbook
 from wedsync.app import gather_kit, seal_kit, stop_everything
+from wedsync.backup import BackupKind
 from wedsync.demo import load
 from wedsync.migrations import SHIPPED, up
 from wedsync.process import run
@@ -281,3 +284,35 @@ async def test_guests_deleted_by_mistake_come_back(protected: Protected, tmp_pat
         else:
             await book.follow("Rows of one table, whosever they are")
         assert await guests_of(protected, couple) == guests
+
+
+async def test_an_emptied_bucket_and_a_lost_machine_come_back(
+    protected: Protected, s3: S3Store, tmp_path: Path
+) -> None:
+    place = tmp_path / "operator"
+    region = s3.bucket(lock_days=30)
+    with protected.home.config_file.open("a") as file:
+        file.write(f"\n{region.toml(protected.home)}")
+    await use_region(protected, region)
+    place.mkdir()
+    (place / "passphrase.txt").write_text(PASSPHRASE)
+    async with operated(protected):
+        await protected.backup(BackupKind.FULL, repo=2)
+        numbers = [await protected.commit() for _ in range(3)]
+        await protected.archive()
+        await asyncio.sleep(1.1)  # a store's moments are whole seconds
+        before = datetime.now(UTC)
+        book = open_runbook("ransomware", protected, place, before=before.isoformat())
+        await book.follow("Before it happens")
+        await asyncio.sleep(1.1)
+        await protected.kill()
+        protected.platform.state.close()
+        bucket = region.options["s3-bucket"]
+        for item in s3.client.list_objects(bucket, recursive=True):
+            s3.client.remove_object(bucket, str(item.object_name))
+        lose_machine(protected)
+
+        await book.follow("The bucket was emptied, too")
+
+        protected.reopen()
+        assert await protected.rows() == numbers

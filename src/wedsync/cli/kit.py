@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wedsync.cli.context import open_platform
+from wedsync.cli.context import enter_home, open_platform
 from wedsync.cli.output import Exit, command, put_json
 from wedsync.errors import RescueKitProblem
 
@@ -110,7 +110,27 @@ def register(main: click.Group) -> None:
             click.echo(f"left as they are, though the kit's differ: {', '.join(left)} (--replace)")
         return Exit.DONE if written else Exit.NO
 
+    @click.argument("file", type=click.Path(exists=True, dir_okay=False))
+    @_PASSPHRASE_FILE
+    async def unpack(*, home_path: str | None, file: str, passphrase_file: str | None) -> Exit:
+        """Make a home of a kit, with configuration and keys and nothing else; start nothing.
+
+        For what has to be done before `bin/up --rescue`, such as bringing a repository back.
+
+        \b
+        Example: wedsync kit unpack /media/usb/wedsync-kit.txt
+        """
+        from wedsync.app import close_home, unpack_kit
+
+        opened = read_kit(file, passphrase_file)  # while still root
+        home = enter_home(home_path)
+        unpack_kit(opened, home)
+        close_home(home)
+        click.echo(f"the kit of {opened.made_at:%Y-%m-%d %H:%M} UTC is in place")
+        return Exit.DONE
+
     command(kit, "make", answers=False)(make)
+    command(kit, "unpack", answers=False)(unpack)
     command(kit, "put-back")(put_back)
     command(kit, "check")(check)
 
