@@ -44,7 +44,7 @@ def cpu_s() -> float:
     return (sum(map(int, words)) - int(words[3]) - int(words[4])) / os.sysconf("SC_CLK_TCK")
 
 
-async def make(platform: Platform, *, size: float, segments: int) -> datetime:
+async def make(platform: Platform, *, size: float, segments: int, repo: int = 1) -> datetime:
     """A protected cluster with so much data, and WAL behind its backup; gives the moment to go back to."""
     await Preparation(platform, step=lambda _: nullcontext(Quiet()), say=lambda _: None).prepare(demo=False)
     if size:
@@ -52,7 +52,7 @@ async def make(platform: Platform, *, size: float, segments: int) -> datetime:
     taken = await asyncio.create_subprocess_exec(
         *(str(word) for word in (platform.engine.pgbackrest, f"--config={platform.home.pgbackrest_config}")),
         "--stanza=wedsync",
-        "--repo=1",
+        f"--repo={repo}",
         "--type=full",
         "backup",
     )

@@ -177,6 +177,8 @@ def why_server_must_wait(platform: Platform) -> str | None:
     unfinished = platform.recoverer.journal.unfinished()
     if unfinished is not None and not unfinished.stage.files_are_whole:
         return f"the recovery of {unfinished.started_at:%Y-%m-%d %H:%M:%S} stopped at: {unfinished.stage}"
+    if not platform.home.pgdata.exists():
+        return "there is no data directory"
     return None
 
 

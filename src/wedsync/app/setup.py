@@ -13,7 +13,7 @@ from wedsync.cluster import ServerState, capabilities, examine, initialise_clust
 from wedsync.errors import Busy, CannotConnect, DataDirectoryProblem, RepositoryUnreachable, WedsyncError, WrongKey
 from wedsync.migrations import status as migration_status
 from wedsync.migrations import up as migrate_up
-from wedsync.recovery import JournalEntry, Phase
+from wedsync.recovery import JournalEntry, Phase, RecoveryPlan
 from wedsync.state import as_text
 
 _START = timedelta(minutes=10)
@@ -40,15 +40,19 @@ class Preparation:
         self._step = step
         self._say = say
 
+    def open(self) -> None:
+        """Make the keys and the backup engine's configuration: services may start with them."""
+        ensure_keys(self._platform.secrets)
+        self._platform.pgbackrest.write_config()
+
     async def prepare(self, *, demo: bool) -> JournalEntry | None:
         """Do what is missing; gives the unfinished recovery that keeps the server down, if there is one."""
         platform = self._platform
+        self.open()
         unfinished = platform.recoverer.journal.unfinished()
         if unfinished is not None and not unfinished.stage.files_are_whole:
             return unfinished
         first = platform.state.row("select 1 from setup_steps where step = ?", (_FIRST_RUN,)) is None
-        ensure_keys(platform.secrets)
-        platform.pgbackrest.write_config()
         if platform.server.state() is ServerState.ABSENT:
             await self._refuse_a_lost_cluster(first=first)
         if first:
@@ -80,25 +84,23 @@ class Preparation:
         platform = self._platform
         return platform.server.state() is ServerState.ABSENT or platform.recoverer.journal.unfinished() is not None
 
-    async def rescue(self) -> None:
-        """Fill a home whose machine was lost with the newest state in the repositories; it may be run again.
+    async def find_newest(self) -> RecoveryPlan:
+        """The way to the newest state in the repositories, for a home whose machine was lost.
 
         Raises `TargetUnreachable` where no repository that can be reached holds a backup.
         """
-        platform = self._platform
-        ensure_keys(platform.secrets)
-        platform.pgbackrest.write_config()
         with self._step("find the newest state in the repositories") as step:
-            plan = await platform.recoverer.plan(None)
-            step.note(
-                f"{plan.base.kind} backup {plan.base.label} in repo{plan.repo}, {plan.wal_segments} segments"
-            )
+            plan = await self._platform.recoverer.plan(None)
+            step.note(f"{plan.base.kind} {plan.base.label} in repo{plan.repo}, {plan.wal_segments} WAL segments")
         for note in plan.notes:
             self._say(note)
-        with self._step("take the database back") as step:
-            done = await platform.recoverer.run(plan, report=self._tell_phases())
-            phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in done.phases_s.items())
-            step.note(f"last commit {done.last_commit_at or done.restored_to}; {phases}")
+        return plan
+
+    async def rescue(self, plan: RecoveryPlan) -> None:
+        """Take it back. Services may run already: they wait for the database. It may be killed and run again."""
+        done = await self._platform.recoverer.run(plan, report=self._tell_phases())
+        phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in done.phases_s.items())
+        self._say(f"taken back to {done.last_commit_at or done.restored_to} in {done.took_s:.1f} s: {phases}")
         self._end_first_run()
 
     def _tell_phases(self) -> Callable[[Phase, str], None]:

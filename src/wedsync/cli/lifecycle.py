@@ -14,7 +14,7 @@ from wedsync.cli.output import Exit, Step, command, put_json
 from wedsync.errors import ServerFailed
 
 if TYPE_CHECKING:
-    from wedsync.app import Platform, RescueKit
+    from wedsync.app import Platform, Preparation, RescueKit
 
 _KEEPER_COMES_UP = timedelta(seconds=30)
 _GATEWAY_ANSWERS = timedelta(seconds=60)
@@ -128,7 +128,7 @@ async def _up(
     began = monotonic()
     home = enter_home(home_path)
     from wedsync import app
-    from wedsync.log import configure_logging, log_to_terminal
+    from wedsync.log import log_to_terminal
 
     log_to_terminal()
     flags: dict[str, object] = {
@@ -141,6 +141,8 @@ async def _up(
     platform = app.Platform(home, app.this_environment(), flags=flags if new else None)
     app.check_flags(platform, flags)
     click.echo(f"home {home.root}", err=True)
+    if kit is not None and _preparation(platform).is_to_be_rescued():
+        return await _rescue(platform, detach=detach, began=began)
     if await _runs_already(platform):
         return Exit.DONE
     app.require_free_ports(platform, new=new)
@@ -150,17 +152,47 @@ async def _up(
     with app.setup_lock(platform):
         if await _runs_already(platform):
             return Exit.DONE
-        await _prepare(platform, demo=not empty, rescue=kit is not None)
+        await _prepare(platform, demo=not empty)
         if detach:
             pid = app.spawn_service(platform, "supervisor")
             await app.wait_for_service(platform, "supervisor", pid)
-            await _wait_for_gateway(platform, pid)
-            await _say_what_runs(platform)
-            click.echo(f"  all of it took {monotonic() - began:.1f} s", err=True)
+            await _say_it_runs(platform, pid, began)
             return Exit.DONE
+    return await _supervise(platform)
 
+
+async def _rescue(platform: "Platform", *, detach: bool, began: float) -> Exit:
+    """Take the database back into the home of a lost machine while its services come up beside it."""
+    from wedsync import app
+
+    with app.setup_lock(platform):
+        preparation = _preparation(platform)
+        preparation.open()
+        plan = await preparation.find_newest()
+        pid = app.running_pid(platform, "supervisor")
+        if detach and pid is None:
+            pid = app.spawn_service(platform, "supervisor")
+            await app.wait_for_service(platform, "supervisor", pid)
+        await preparation.rescue(plan)
+        if pid is not None:
+            await _say_it_runs(platform, pid, began)
+            return Exit.DONE
+    return await _supervise(platform)
+
+
+async def _say_it_runs(platform: "Platform", supervisor: int, began: float) -> None:
+    await _wait_for_gateway(platform, supervisor)
+    await _say_what_runs(platform)
+    click.echo(f"  all of it took {monotonic() - began:.1f} s", err=True)
+
+
+async def _supervise(platform: "Platform") -> Exit:
+    """Keep everything running in the foreground until it is stopped."""
     import asyncio
     import signal
+
+    from wedsync import app
+    from wedsync.log import configure_logging
 
     configure_logging(file=platform.home.log / "supervisor.log", json=True)
 
@@ -210,20 +242,19 @@ async def _runs_already(platform: "Platform") -> bool:
     return True
 
 
-async def _prepare(platform: "Platform", *, demo: bool, rescue: bool) -> None:
+def _preparation(platform: "Platform") -> "Preparation":
+    from wedsync.app import Preparation
+
+    return Preparation(platform, step=Step, say=lambda words: click.echo(f"  {words}", err=True))
+
+
+async def _prepare(platform: "Platform", *, demo: bool) -> None:
     from wedsync import app
 
     if not platform.is_local:
         await app.prepare_adopted(platform, step=Step)
         return
-
-    def say(words: str) -> None:
-        click.echo(f"  {words}", err=True)
-
-    preparation = app.Preparation(platform, step=Step, say=say)
-    if rescue and preparation.is_to_be_rescued():
-        await preparation.rescue()
-    unfinished = await preparation.prepare(demo=demo)
+    unfinished = await _preparation(platform).prepare(demo=demo)
     if unfinished is not None:
         again = "--undo" if unfinished.target == "undo" else f"--to '{unfinished.target}'"
         click.echo(
