@@ -19,7 +19,7 @@ from support.commands import CommandLine, command_line
 WITHIN_S = 45
 NOT_ASKED = {
     *("/backups", "/backups/verify", "/backups/expire", "/database/migrate", "/drills"),
-    *("/recovery", "/recovery/undo", "/recovery/previews"),
+    *("/recovery", "/recovery/undo", "/recovery/previews", "/recovery/rows"),
 }
 """What a POST or PUT there would start, or take away from under the others."""
 

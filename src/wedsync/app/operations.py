@@ -17,6 +17,7 @@ from wedsync.api.operations import (
     overview_operations,
     preview_operations,
     recovery_operations,
+    row_operations,
     timeline_operations,
 )
 from wedsync.app.background import Background
@@ -27,6 +28,7 @@ from wedsync.app.platform import Platform
 from wedsync.app.preview_desk import HomePreviews
 from wedsync.app.preview_doors import PreviewDoors
 from wedsync.app.problems import as_problem
+from wedsync.app.row_desk import HomeRows
 from wedsync.app.schema_changes import HomeSchema
 from wedsync.app.timeline import HomeTimeline
 from wedsync.app.view import StatusReader
@@ -58,6 +60,7 @@ def all_operations(
         *migrate_operations(HomeSchema(platform), clock=clock),
         *backup_operations(HomeBackups(platform, background)),
         *recovery_operations(HomeRecovery(platform, background)),
+        *row_operations(HomeRows(platform)),
         *timeline_operations(HomeTimeline(platform)),
         *drill_operations(HomeDrills(platform, background)),
         *preview_operations(HomePreviews(platform, background, doors)),

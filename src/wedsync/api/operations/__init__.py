@@ -31,6 +31,7 @@ from wedsync.api.operations.overview import Overview, overview_operations
 from wedsync.api.operations.previews import DifferencePlace, PreviewAnswer, PreviewDesk, preview_operations
 from wedsync.api.operations.recovery import RecoveryDesk, recovery_operations
 from wedsync.api.operations.routes import operations_api
+from wedsync.api.operations.rows import RowDesk, RowsOrder, RowsShown, UndoRowsOrder, row_operations
 from wedsync.api.operations.timeline import TimelineDesk, timeline_operations
 from wedsync.api.operations.trail import Trail
 
@@ -59,11 +60,15 @@ __all__ = [
     "PreviewDesk",
     "RecoveryDesk",
     "Rhythm",
+    "RowDesk",
+    "RowsOrder",
+    "RowsShown",
     "Schedule",
     "SchemaChanges",
     "TimelineDesk",
     "TokenAdministrators",
     "Trail",
+    "UndoRowsOrder",
     "VerifyOrder",
     "backup_operations",
     "database_operations",
@@ -76,6 +81,7 @@ __all__ = [
     "preview_operations",
     "problem_of",
     "recovery_operations",
+    "row_operations",
     "status_of",
     "timeline_operations",
 ]

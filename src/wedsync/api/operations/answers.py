@@ -16,6 +16,7 @@ from wedsync.errors import (
     CopyRefused,
     CopyUnknown,
     DataLossRefused,
+    ErasedForGood,
     FiguresMissing,
     KeyReused,
     LiveDatabaseAway,
@@ -30,8 +31,16 @@ from wedsync.errors import (
     PreviewAway,
     PreviewReadOnly,
     RecoveryRefused,
+    RowConflicts,
+    RowRecoveryUnknown,
+    RowsChangedSince,
+    RowsInterrupted,
+    RowsLocked,
+    RowsNotExact,
+    RowsOutcomeUnknown,
     RowsRefused,
     TargetUnreachable,
+    TenantUnknown,
     TooLarge,
     TooManyCalls,
     WedsyncError,
@@ -65,10 +74,19 @@ _STATUS: tuple[tuple[type[WedsyncError], int], ...] = (
     (PreviewAway, 503),
     (LiveDatabaseAway, 503),
     (CopyFailed, 503),
+    (RowRecoveryUnknown, 404),
+    (TenantUnknown, 404),
+    (ErasedForGood, 409),
+    (RowConflicts, 409),
+    (RowsChangedSince, 409),
+    (RowsLocked, 409),
+    (RowsNotExact, 409),
     (RowsRefused, 409),
+    (RowsInterrupted, 503),
+    (RowsOutcomeUnknown, 504),
 )
 """The first that fits; 400 for the rest: something about the request, the files or the database is wrong."""
-_WORTH_COMING_AGAIN = (MigrationBlocked, Busy, CannotConnect, PreviewAway)
+_WORTH_COMING_AGAIN = (MigrationBlocked, Busy, CannotConnect, PreviewAway, RowsLocked)
 _RETRY_AFTER_S = 5
 
 
