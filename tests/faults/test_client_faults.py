@@ -9,9 +9,9 @@ import pytest
 
 from support.clusters import role_passwords
 from support.events import eventually
-from wedsync.client import ClientSettings, Database, Transaction, connect
+from wedsync.client import ClientSettings, Database, Isolation, Transaction, connect
 from wedsync.cluster import Server
-from wedsync.errors import CommitUnknown, ConnectionLost
+from wedsync.errors import BeingTakenBack, CommitUnknown, ConnectionLost
 
 SMALL = ClientSettings(min_connections=2, max_connections=6, acquire_timeout=timedelta(seconds=60))
 _CUT = (
@@ -135,3 +135,66 @@ async def test_a_restart_of_the_server_costs_no_transaction(own_cluster: Server)
             stop.set()
         there = {row["n"] for row in await db.fetch("select n from marks")}
         assert set(kept) <= there
+
+
+async def test_a_write_to_a_database_that_is_taken_back_is_refused_in_our_words(own_cluster: Server) -> None:
+    """The server is in recovery and serves reads.
+
+    Lost: nothing.
+    Seen: `BeingTakenBack` (WS340) for writes, rows for reads; behind its end the same connections write.
+    """
+    async with client_of(own_cluster) as db:
+        await db.execute("insert into marks values (1)")
+        await own_cluster.stop()
+        (own_cluster.home.pgdata / "standby.signal").touch()
+        await own_cluster.start(archive_command="/bin/true pgbackrest", deadline=timedelta(seconds=60))
+        assert await db.fetch("select n from marks") == [{"n": 1}]
+        with pytest.raises(BeingTakenBack):
+            await db.execute("insert into marks values (2)")
+        with pytest.raises(BeingTakenBack):
+            async with db.transaction() as tx:
+                await tx.fetch("select n from marks")
+                await tx.execute("insert into marks values (2)")
+        with pytest.raises(BeingTakenBack):
+            async with db.transaction(Isolation.SERIALIZABLE) as tx:
+                await tx.fetch("select n from marks")
+        async with await own_cluster.target().connect() as connection:
+            await connection.execute("select pg_promote()")
+        await db.execute("insert into marks values (2)")
+        assert len(await db.fetch("select n from marks")) == 2
+
+
+async def test_a_commit_whose_wait_was_cancelled_is_no_success(own_cluster: Server) -> None:
+    """Commits wait for a receiver that is away, and somebody cancels the wait: PostgreSQL reports success.
+
+    Lost: nothing here; with the machine, perhaps that commit.
+    Seen: `CommitUnknown` for a statement and for a transaction; the row is there.
+    """
+    async with client_of(own_cluster) as db:
+        await db.fetch("select 1")
+        await own_cluster.wait_for("nobody")
+
+        async def cancelled() -> bool:
+            async with await own_cluster.target().connect() as connection:
+                found = await connection.execute(
+                    "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'"
+                )
+                return await found.fetchone() is not None
+
+        async def transaction() -> None:
+            async with db.transaction() as tx:
+                await tx.execute("insert into marks values (2)")
+
+        async def applied() -> bool:
+            async with await own_cluster.target().connect() as connection:
+                row = await (await connection.execute("show synchronous_standby_names")).fetchone()
+                return row is not None and row[0] == "nobody"
+
+        await eventually(applied, what="commits wait")
+        for write in (db.execute("insert into marks values (1)"), transaction()):
+            writing = asyncio.ensure_future(write)
+            await eventually(cancelled, what="it waits, and is cancelled")
+            with pytest.raises(CommitUnknown):
+                await writing
+        await own_cluster.wait_for("")
+        assert len(await db.fetch("select n from marks")) == 2

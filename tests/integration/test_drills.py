@@ -15,10 +15,12 @@ from support.operations import operations_of
 from support.recoveries import Protected
 from wedsync.app import list_backups
 from wedsync.app.proofs import logged_drills, proof_facts
+from wedsync.app.timeline import read_timeline
 from wedsync.backup import BackupKind, Catalogue
 from wedsync.copies import Purpose
 from wedsync.drills import DrillOrder, DrillService, Outcome, Pick, Reason
 from wedsync.process import Finished, run
+from wedsync.recovery import HappeningKind
 
 
 @dataclass(slots=True)
@@ -113,6 +115,9 @@ async def test_what_was_proven_is_listed_shown_and_told_to_the_database(protecte
     listed = await list_backups(protected.platform)
     proofs = [item.proof for item in listed.backups if item.proof is not None]
     assert [(proof.drill, proof.passed) for proof in proofs] == [(done, True)]
+    timeline = await read_timeline(protected.platform, least=1_000_000)
+    tried = [each for each in timeline.happenings if each.kind is HappeningKind.DRILL]
+    assert [each.detail["drill"] for each in tried] == [done]
     shown = await wedsync(protected, "drill", "show", done)
     assert "evidence   whole" in shown.stdout
     assert "unproven" in (await wedsync(protected, "backup", "list")).stdout

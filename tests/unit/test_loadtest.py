@@ -283,6 +283,11 @@ def test_ticks_are_few_round_and_reach_the_top(highest: float) -> None:
     assert 2 <= len(found) <= 7
 
 
+@pytest.mark.parametrize("highest", [5e-324, 1e-300, 1e-13])
+def test_what_is_too_small_to_draw_is_drawn_as_nothing(highest: float) -> None:
+    assert ticks(highest) == [0.0, 1.0]
+
+
 def test_a_plot_is_svg_that_stands_alone_and_shows_gaps() -> None:
     lines = (
         Line(name="p50 <b>", points=[(0, 1.0), (1, 2.0), (2, None), (3, 4.0), (4, 5.0), (5, None), (6, 1.0)]),

@@ -27,15 +27,20 @@ from support.status_values import (
 )
 from wedsync.monitoring import (
     Disk,
+    Exposure,
     Facts,
     Jobs,
+    Outlook,
     Part,
+    ProofFacts,
+    Proven,
     Recovery,
     RecoveryWindow,
     Repository,
     State,
     WalGap,
     continuous_window,
+    if_it_broke_words,
     judge,
 )
 from wedsync.monitoring.backup_rules import is_late
@@ -374,3 +379,43 @@ def test_maintenance_that_failed_or_waits_is_said(jobs: Jobs, code: str, words: 
 )
 def test_maintenance_in_its_course_is_no_issue(jobs: Jobs) -> None:
     assert judge(with_database(jobs=jobs), NOW).state is State.HEALTHY
+
+
+def test_what_would_happen_now_is_said_in_a_line_and_in_values() -> None:
+    exposure = Exposure(
+        measured_at=NOW, mode="archive", since=NOW - HOUR, in_force_s=11.2, at_stake_bytes=4096, worst_24h_s=58.0
+    )
+    outlook = Outlook(expected_s=14.04, low_s=7.0, high_s=28.0, runs=0, repo=2, label="20261121-070000F")
+    proof = ProofFacts(
+        expected=True,
+        limit=DAY,
+        critical=2 * DAY,
+        tried=(
+            Proven(repo=1, label="b", drill="d2", at=NOW, passed=False, rto_s=1.0),
+            Proven(repo=1, label="a", drill="d1", at=NOW - HOUR, passed=True, rto_s=9.1234),
+        ),
+    )
+    facts = with_records(exposure=exposure, outlook=outlook, proof=proof)
+    assert if_it_broke_words(facts.records) == (
+        "If it broke now: lose ≤ 11 s (measured), back in ≈ 14 s (forecast, 7.0 s – 28 s; last drill 9.1 s)"
+    )
+    told = judge(facts, NOW).to_json(facts)
+    assert (told["rto_forecast_s"], told["rto_forecast_range_s"], told["rto_forecast_from_runs"]) == (
+        14.0,
+        [7.0, 28.0],
+        0,
+    )
+    assert told["rto_last_drill"] == {
+        "drill": "d1",
+        "at": "2026-11-21T06:30:00.000000+00:00",
+        "rto_s": 9.123,
+    }
+    assert told["rpo"]["in_force_s"] == 11.2
+
+
+def test_what_nobody_knows_is_said_so() -> None:
+    facts = with_records(exposure=None, outlook=None, proof=None)
+    assert if_it_broke_words(facts.records) == (
+        "If it broke now: what is lost is not measured yet, back in a time that nobody knows (no drill yet)"
+    )
+    assert judge(facts, NOW).to_json(facts)["rto_forecast_s"] is None

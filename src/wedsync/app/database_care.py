@@ -1,6 +1,7 @@
 """What the operations API does with the database of a home: look at it, and have it maintained."""
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping
 from datetime import timedelta
 from time import monotonic
@@ -12,8 +13,19 @@ from psycopg.rows import dict_row
 
 from wedsync.api.operations import JobAnswer, OptimizeAction, OptimizeOrder
 from wedsync.app.platform import Platform
-from wedsync.errors import NotThere, UsageProblem
-from wedsync.monitoring import DatabaseMetrics, Ping, ask_health, ask_metrics
+from wedsync.app.proofs import outlook_facts, proof_facts
+from wedsync.errors import NotThere, StateProblem, UsageProblem
+from wedsync.monitoring import (
+    DatabaseMetrics,
+    Ping,
+    Rpo,
+    Rto,
+    ask_health,
+    ask_metrics,
+    read_exposure,
+    rpo_of,
+    rto_of,
+)
 from wedsync.sql import statements
 
 _NO_JOB = {"PT404", "P0002"}
@@ -31,6 +43,14 @@ class HomeCare:
     async def health(self) -> tuple[Ping, DatabaseMetrics | None]:
         """Whether the database answers, and its figures."""
         return await ask_health(self._platform.monitor_target)
+
+    async def if_it_broke(self) -> tuple[Rpo | None, Rto | None]:
+        """From the state file alone: it is asked for often, and while the database is away."""
+        try:
+            exposure = read_exposure(self._platform.state, self._platform.clock.now())
+            return rpo_of(exposure), rto_of(outlook_facts(self._platform), proof_facts(self._platform))
+        except (StateProblem, sqlite3.Error):
+            return None, None
 
     async def metrics(self) -> DatabaseMetrics:
         """All figures. Raises `CannotConnect`, `FiguresMissing`."""

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from wedsync.app.platform import Platform
 from wedsync.backup import LoggedDrill, ShownProof
 from wedsync.drills import DIGESTS, Drill, DrillPolicy, Outcome, next_drill
-from wedsync.monitoring import ProofFacts, Proven
+from wedsync.monitoring import Outlook, ProofFacts, Proven
+from wedsync.recovery import read_outlook
 
 _REMEMBERED = 2000
 _LOGGED = 50
@@ -73,6 +74,23 @@ def proof_facts(platform: Platform) -> ProofFacts | None:
             ),
             default=None,
         ),
+    )
+
+
+def outlook_facts(platform: Platform) -> Outlook | None:
+    """How long it would take to be back if the machine went now; `None`: nothing is there to begin with."""
+    if not platform.is_local:
+        return None
+    found = read_outlook(platform.state, platform.backup_records.backups())
+    if found is None:
+        return None
+    return Outlook(
+        expected_s=found.forecast.total_s,
+        low_s=found.forecast.low_s,
+        high_s=found.forecast.high_s,
+        runs=found.forecast.runs,
+        repo=found.base.repo,
+        label=found.base.label,
     )
 
 

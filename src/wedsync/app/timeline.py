@@ -10,10 +10,12 @@ from psycopg.rows import TupleRow, dict_row
 from wedsync.app.platform import Platform
 from wedsync.app.recoveries import recovery_window
 from wedsync.backup import RecoveryWindows
+from wedsync.drills import Outcome
 from wedsync.errors import UsageProblem, WedsyncError
 from wedsync.recovery import Happening, HappeningKind, JournalEntry, Timeline, Unknown, judged, right_before
 from wedsync.sql import statements
 from wedsync.tenants import ErasureBook, read_bulk_changes, read_loads
+from wedsync.words import duration_words
 
 FEWEST_ROWS = 10
 """A transaction that deletes or changes fewer rows is not listed unless it is asked for."""
@@ -53,7 +55,7 @@ async def read_timeline(
         )
     unknown: list[Unknown] = []
     windows = await _windows(platform, unknown)
-    happenings = [*_recoveries(platform), *_erasures(platform)]
+    happenings = [*_recoveries(platform), *_erasures(platform), *_drills(platform)]
     happenings += await _of_database(platform, since=since, until=until, least=least, unknown=unknown)
     shown = sorted((each for each in happenings if since <= each.at <= until), key=lambda each: each.at)
     return Timeline(
@@ -194,6 +196,35 @@ def _erasures(platform: Platform) -> list[Happening]:
         )
         for erasure in ErasureBook(platform.state).all()
         if erasure.erased_at is not None
+    ]
+
+
+def _drills(platform: Platform) -> list[Happening]:
+    """Restores that were tried and said something; nothing of the database was changed by them."""
+    if not platform.is_local:
+        return []
+    return [
+        Happening(
+            at=drill.finished_at,
+            kind=HappeningKind.DRILL,
+            words=f"backup {drill.source.label} of repo{drill.source.repo} was restored elsewhere"
+            + (
+                f" and passed, back in {duration_words(drill.rto_s)}"
+                if drill.outcome is Outcome.PASSED and drill.rto_s is not None
+                else f": {drill.outcome}"
+            ),
+            by=drill.asked_by,
+            detail={
+                "drill": drill.id,
+                "outcome": drill.outcome.value,
+                "repo": drill.source.repo,
+                "label": drill.source.label,
+                "restored_to": drill.restored_to.isoformat() if drill.restored_to is not None else None,
+                "rto_s": drill.rto_s,
+            },
+        )
+        for drill in platform.drill_records.newest(limit=_RECOVERIES)
+        if drill.outcome.says_something and drill.source is not None and drill.finished_at is not None
     ]
 
 

@@ -4,7 +4,7 @@ import sqlite3
 from datetime import timedelta
 
 from wedsync.app.platform import Platform
-from wedsync.app.proofs import proof_facts
+from wedsync.app.proofs import outlook_facts, proof_facts
 from wedsync.app.running import receives_here, running_pid
 from wedsync.backup import Survey
 from wedsync.errors import CannotConnect, StateProblem
@@ -50,6 +50,7 @@ class StatusReader:
             state=self._state(),
             server_state=platform.server.state if platform.is_local else None,
             proof=lambda: proof_facts(platform),
+            outlook=lambda: outlook_facts(platform),
             processes={
                 name: lambda name=name: running_pid(platform, name)
                 for name in (*SERVICES, *(("receiver",) if receives_here(platform) else ()))

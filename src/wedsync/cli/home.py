@@ -104,7 +104,14 @@ def register(main: click.Group) -> None:
 
 async def _status(home_path: str | None, *, as_json: bool) -> Exit:
     from wedsync.app import StatusReader
-    from wedsync.monitoring import State, continuous_window, exposure_words, judge, last_good_backup
+    from wedsync.monitoring import (
+        State,
+        continuous_window,
+        exposure_words,
+        if_it_broke_words,
+        judge,
+        last_good_backup,
+    )
     from wedsync.words import age_words, moment_words, size_words
 
     platform = open_platform(home_path)
@@ -118,6 +125,7 @@ async def _status(home_path: str | None, *, as_json: bool) -> Exit:
     for issue in verdict.issues:
         click.echo(f"  {issue.severity}: {issue.words}")
         click.echo(f"    next: {issue.next_step}")
+    click.echo(if_it_broke_words(facts.records))
     database = facts.database
     if database is not None and database.connects:
         click.echo(

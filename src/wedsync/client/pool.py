@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
+from weakref import WeakSet
 
 import psycopg
 from psycopg import AsyncConnection
@@ -22,8 +23,8 @@ from psycopg_pool import PoolTimeout as NothingFree
 
 from wedsync.client.settings import ClientSettings
 from wedsync.client.watch import ConnectionHeld, OnHeld, calling_place
-from wedsync.database import ConnectionTarget
-from wedsync.errors import PoolClosed, PoolTimeout
+from wedsync.database import WAIT_FOR_RECEIVER, ConnectionTarget
+from wedsync.errors import CommitUnknown, PoolClosed, PoolTimeout
 
 Connection = AsyncConnection[TupleRow]
 _PREPARE_AFTER = 5
@@ -54,6 +55,8 @@ class Pool:
         self._settings = settings
         self._on_held = on_held
         self._loans: dict[int, _Loan] = {}
+        self._doubtful: WeakSet[Connection] = WeakSet()
+        """Those on which a commit was reported as done whose wait for the receiver of WAL was cancelled."""
         statement_ms = round(settings.statement_timeout.total_seconds() * 1000)
         given = target.parameters()
         options = f"{given.pop('options', '')} -c statement_timeout={statement_ms}".strip()
@@ -72,6 +75,7 @@ class Pool:
             max_size=settings.max_connections,
             timeout=settings.acquire_timeout.total_seconds(),
             max_idle=settings.idle_timeout.total_seconds(),
+            configure=self._listen,
             check=_look,
             name=settings.application_name,
             open=False,
@@ -101,8 +105,13 @@ class Pool:
 
     @asynccontextmanager
     async def lend(self) -> AsyncGenerator[Connection]:
-        """A connection that works, for as long as the block lasts. Raises `PoolTimeout`, `PoolClosed`."""
+        """A connection that works, for as long as the block lasts. Raises `PoolTimeout`, `PoolClosed`.
+
+        Raises `CommitUnknown` at the end of a block in which somebody cancelled a commit's wait for the receiver
+        of WAL: PostgreSQL reports it as done, and this machine alone has it.
+        """
         connection = await self._take()
+        self._doubtful.discard(connection)
         loan = _Loan(calling_place(), monotonic())
         self._loans[id(connection)] = loan
         late = asyncio.get_running_loop().call_later(
@@ -110,6 +119,12 @@ class Pool:
         )
         try:
             yield connection
+            if connection in self._doubtful:
+                raise CommitUnknown(
+                    "a commit's wait for the receiver of WAL was cancelled: it is on this machine alone",
+                    detail="it is lost if the machine is, before the archive has it",
+                    hint="look whether it is there before doing it again",
+                )
         finally:
             late.cancel()
             del self._loans[id(connection)]
@@ -128,6 +143,13 @@ class Pool:
             waiting_requests=told["requests_waiting"],
             max_connections=told["pool_max"],
         )
+
+    async def _listen(self, connection: Connection) -> None:
+        def take(notice: psycopg.errors.Diagnostic) -> None:
+            if notice.source_function == WAIT_FOR_RECEIVER:
+                self._doubtful.add(connection)
+
+        connection.add_notice_handler(take)
 
     async def _take(self) -> Connection:
         try:

@@ -10,20 +10,30 @@ from typing import Any, TypeVar, overload
 import psycopg
 from psycopg.abc import Params
 from psycopg.abc import QueryNoTemplate as Query
-from psycopg.errors import DeadlockDetected, SerializationFailure
+from psycopg.errors import (
+    DeadlockDetected,
+    FeatureNotSupported,
+    ObjectNotInPrerequisiteState,
+    ReadOnlySqlTransaction,
+    SerializationFailure,
+)
 
 from wedsync.client.identity import Identity, service, user
 from wedsync.client.pool import Connection, Pool
 from wedsync.client.settings import ClientSettings
 from wedsync.client.statement import Row, Statements, row_factory
 from wedsync.client.transaction import Transaction, lost
-from wedsync.errors import CommitUnknown, ConnectionLost, TransactionUndone
+from wedsync.errors import BeingTakenBack, CommitUnknown, ConnectionLost, TransactionUndone
 from wedsync.sql import statements
 
 T = TypeVar("T")
 
-_PASSING = (SerializationFailure, DeadlockDetected, ConnectionLost)
+_PASSING = (SerializationFailure, DeadlockDetected, ConnectionLost, BeingTakenBack)
 """Nothing was kept, and the next try may fare better."""
+
+
+_NOT_IN_RECOVERY = (ReadOnlySqlTransaction, ObjectNotInPrerequisiteState, FeatureNotSupported)
+"""A write; a function that is for the primary alone; SERIALIZABLE."""
 
 
 class Isolation(StrEnum):
@@ -118,9 +128,10 @@ class Session:
         """What happens inside is kept together when the block ends, or undone when it raises.
 
         Raises `ConnectionLost` (undone), `CommitUnknown` (kept or not, nobody can say), `TransactionUndone`
-        (a statement failed, and the block went on as if it had not).
+        (a statement failed, and the block went on as if it had not), `BeingTakenBack` (it wrote to a database
+        that is in recovery).
         """
-        async with self._pool.lend() as connection:
+        async with self._pool.lend() as connection, self._unless_in_recovery(connection):
             await self._begin(connection, isolation)
             transaction = Transaction(connection, self._statements)
             try:
@@ -149,9 +160,11 @@ class Session:
         """One statement: again after what passes. A write whose connection was lost may have been kept."""
 
         async def attempt() -> T:
-            async with self._pool.lend() as connection:
+            async with self._pool.lend() as connection, self._unless_in_recovery(connection):
                 try:
                     return await work(connection)
+                except SerializationFailure:
+                    raise  # also where the connection ended with it: what was replayed was in its way
                 except psycopg.OperationalError as error:
                     if not await _is_gone(connection, error):
                         raise
@@ -160,6 +173,20 @@ class Session:
                     raise _unknown(error) from error
 
         return await self._again(attempt)
+
+    @asynccontextmanager
+    async def _unless_in_recovery(self, connection: Connection) -> AsyncGenerator[None]:
+        """Say of what the server refuses because of its recovery that it has to wait for the end of that."""
+        try:
+            yield
+        except _NOT_IN_RECOVERY as error:
+            if self._read_only or connection.closed or not _is_in_recovery(connection):
+                raise
+            raise BeingTakenBack(
+                "the database is being taken back and takes no writes yet; reads are served",
+                detail=" ".join(str(error).split()),
+                hint="nothing was changed: come again in some seconds",
+            ) from error
 
     async def _again(self, attempt: Callable[[], Awaitable[T]]) -> T:
         retries = self._settings.retries
@@ -229,6 +256,11 @@ async def _is_gone(connection: Connection, error: psycopg.OperationalError) -> b
     if not connection.closed and error.sqlstate is None:
         await connection.close()
     return connection.closed
+
+
+def _is_in_recovery(connection: Connection) -> bool:
+    """By what the server said last: it tells of the end of its recovery by itself."""
+    return connection.pgconn.parameter_status(b"in_hot_standby") == b"on"
 
 
 def _unknown(error: psycopg.Error) -> CommitUnknown:

@@ -2,5 +2,6 @@
 
 from wedsync.database.lsn import SEGMENT_BYTES, Lsn
 from wedsync.database.target import ConnectionTarget
+from wedsync.database.waiting import WAIT_FOR_RECEIVER
 
-__all__ = ["SEGMENT_BYTES", "ConnectionTarget", "Lsn"]
+__all__ = ["SEGMENT_BYTES", "WAIT_FOR_RECEIVER", "ConnectionTarget", "Lsn"]

@@ -9,6 +9,8 @@ from typing import Final
 _WIDTH, _HEIGHT = 720, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 28
 _STEPS: Final = (1, 2, 2.5, 5, 10)
+_SMALLEST: Final = 1e-12
+"""What is less is drawn as nothing: steps of the smallest numbers there are would be 0."""
 
 Point = tuple[float, float | None]
 
@@ -36,7 +38,7 @@ class Plot:
 
 def ticks(highest: float, *, wanted: int = 5) -> list[float]:
     """Round numbers from 0 to at least `highest`, about as many as wanted."""
-    if highest <= 0 or not math.isfinite(highest):
+    if highest < _SMALLEST or not math.isfinite(highest):
         return [0.0, 1.0]
     rough = highest / wanted
     power = 10.0 ** math.floor(math.log10(rough))

@@ -3,6 +3,7 @@
 from wedsync.monitoring.ask import ask_health, ask_metrics
 from wedsync.monitoring.backup_rules import continuous_window, last_good_backup
 from wedsync.monitoring.collect import Sources, collect
+from wedsync.monitoring.exposure import read_exposure
 from wedsync.monitoring.exposure_rules import exposure_words
 from wedsync.monitoring.facts import (
     Archiver,
@@ -13,6 +14,7 @@ from wedsync.monitoring.facts import (
     Facts,
     Jobs,
     KeptBackup,
+    Outlook,
     Part,
     ProcessEvent,
     ProofFacts,
@@ -24,6 +26,7 @@ from wedsync.monitoring.facts import (
     SurveyFacts,
     WalGap,
 )
+from wedsync.monitoring.if_it_broke import Rpo, Rto, if_it_broke_words, rpo_of, rto_of
 from wedsync.monitoring.issues import Issue, State
 from wedsync.monitoring.metrics import (
     Connections,
@@ -52,6 +55,7 @@ __all__ = [
     "Jobs",
     "KeptBackup",
     "LatestSurvey",
+    "Outlook",
     "Part",
     "Performance",
     "Ping",
@@ -62,6 +66,8 @@ __all__ = [
     "Recovery",
     "RecoveryWindow",
     "Repository",
+    "Rpo",
+    "Rto",
     "Sources",
     "State",
     "StatusView",
@@ -75,8 +81,12 @@ __all__ = [
     "collect",
     "continuous_window",
     "exposure_words",
+    "if_it_broke_words",
     "issue_words",
     "judge",
     "judge_metrics",
     "last_good_backup",
+    "read_exposure",
+    "rpo_of",
+    "rto_of",
 ]

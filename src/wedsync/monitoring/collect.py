@@ -27,6 +27,7 @@ from wedsync.monitoring.facts import (
     Disk,
     Facts,
     Jobs,
+    Outlook,
     Part,
     ProcessEvent,
     ProofFacts,
@@ -68,6 +69,8 @@ class Sources:
     """Our processes by name, and how to find the pid of each."""
     proof: Callable[[], ProofFacts | None] | None = None
     """What drills have shown; `None`: there are none."""
+    outlook: Callable[[], Outlook | None] | None = None
+    """How long a recovery would take now; `None`: it is none of ours."""
 
 
 async def collect(
@@ -193,6 +196,8 @@ async def _records(sources: Sources, now: datetime) -> Records:
     records = replace(read_records(sources.state, sources.home), exposure=read_exposure(sources.state, now))
     if sources.proof is not None:
         records = replace(records, proof=sources.proof())
+    if sources.outlook is not None:
+        records = replace(records, outlook=sources.outlook())
     verification = sources.config.backup.verification
     if not verification.enabled:
         return records

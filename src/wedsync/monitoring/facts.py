@@ -288,6 +288,20 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """How long a recovery on an empty machine to the newest state would take, forecast."""
+
+    expected_s: float
+    low_s: float
+    high_s: float
+    runs: int
+    """How many runs of this machine it is learnt from."""
+    repo: int
+    label: str
+    """Of the backup that it begins with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
     """Whether what a repository holds can be deleted or overwritten. Source: `region_locks` of the state file."""
 
@@ -346,6 +360,8 @@ class Records:
     """The one that has not ended."""
     exposure: Exposure | None = None
     """`None`: it was never measured."""
+    outlook: Outlook | None = None
+    """`None`: there is no backup, or the cluster is none of ours."""
     events: tuple[ProcessEvent, ...] = ()
     """The last ones, newest first."""
     proof: ProofFacts | None = None

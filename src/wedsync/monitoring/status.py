@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import msgspec
+
 from wedsync.monitoring.backup_rules import (
     archive_issues,
     continuous_window,
@@ -15,7 +17,8 @@ from wedsync.monitoring.backup_rules import (
     window_issues,
 )
 from wedsync.monitoring.exposure_rules import exposure_issues
-from wedsync.monitoring.facts import Exposure, Facts, Region
+from wedsync.monitoring.facts import Facts, Region
+from wedsync.monitoring.if_it_broke import MeasuredRto, Rpo, Rto, rpo_of, rto_of
 from wedsync.monitoring.issues import Issue, State
 from wedsync.monitoring.proof_rules import proof_issues
 from wedsync.monitoring.region_rules import queue_issues, region_issues
@@ -82,7 +85,8 @@ class Verdict:
                     "from": window.from_at if window else None,
                     "to": window.to_at if window else None,
                 },
-                "rpo": _rpo(records.exposure if records else None),
+                "rpo": _struct(rpo_of(records.exposure if records else None)),
+                **_rto(rto_of(records.outlook, records.proof) if records else None),
                 "open_alerts": len(self.issues),
                 "issues": [asdict(issue) for issue in self.issues],
                 "surveyed_at": survey.surveyed_at if survey else None,
@@ -172,17 +176,17 @@ def _proven_words(facts: Facts, now: datetime) -> str:
     return f", last proven by a restore {age_words(proof.newest.at, now)}"
 
 
-def _rpo(exposure: Exposure | None) -> dict[str, object] | None:
-    """What would be lost if the machine went now; `None`: it was never measured."""
-    if exposure is None:
-        return None
+def _struct(shown: Rpo | MeasuredRto | None) -> dict[str, Any] | None:
+    return msgspec.structs.asdict(shown) if shown is not None else None
+
+
+def _rto(rto: Rto | None) -> dict[str, Any]:
+    """How long it would take to be back, and how long it took in the last drill."""
     return {
-        "in_force_s": exposure.in_force_s,
-        "mode": exposure.mode,
-        "measured_at": exposure.measured_at,
-        "worst_24h_s": exposure.worst_24h_s,
-        "at_stake_bytes": exposure.at_stake_bytes,
-        "since": exposure.since,
+        "rto_forecast_s": rto.forecast_s if rto else None,
+        "rto_forecast_range_s": rto.range_s if rto else None,
+        "rto_forecast_from_runs": rto.runs if rto else 0,
+        "rto_last_drill": _struct(rto.last_drill) if rto else None,
     }
 
 

@@ -9,6 +9,7 @@ from wedsync.recovery.kept import Kept, put_back, put_back_histories
 from wedsync.recovery.leftovers import end_restores
 from wedsync.recovery.local_wal import LocalSegment
 from wedsync.recovery.moment import parse_moment
+from wedsync.recovery.outlook import Outlook, outlook, read_outlook
 from wedsync.recovery.plan import Loss, RecoveryPlan
 from wedsync.recovery.replay import (
     Reached,
@@ -48,6 +49,7 @@ __all__ = [
     "LocalSegment",
     "Loss",
     "Measurement",
+    "Outlook",
     "Phase",
     "Reached",
     "Recovered",
@@ -77,11 +79,13 @@ __all__ = [
     "future",
     "judged",
     "notes",
+    "outlook",
     "parse_moment",
     "promote",
     "put_back",
     "put_back_histories",
     "read_history",
+    "read_outlook",
     "record_phases",
     "replay_position",
     "replay_words",

@@ -9,7 +9,7 @@ import msgspec
 
 from wedsync.api.operations.operation import Answer, AnyOperation, Call, Nowhere, Operation
 from wedsync.clock import Clock
-from wedsync.monitoring import Connections, DatabaseHealth, DatabaseMetrics, Performance, Ping, State
+from wedsync.monitoring import Connections, DatabaseHealth, DatabaseMetrics, Performance, Ping, Rpo, Rto, State
 from wedsync.words import without_paths
 
 
@@ -45,6 +45,10 @@ class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):
     database: Ping
     connection_pool: PoolStatus
     metrics: HealthFigures
+    rpo: Rpo | None = None
+    """What would be lost if the machine went now; `null`: it was never measured."""
+    rto: Rto | None = None
+    """How long it would take to be back; `null`: nothing is known of that."""
 
 
 class MetricsAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +119,10 @@ class DatabaseCare(Protocol):
 
     async def health(self) -> tuple[Ping, DatabaseMetrics | None]: ...
 
+    async def if_it_broke(self) -> tuple[Rpo | None, Rto | None]:
+        """What would be lost, and how long it would take: known while the database is away."""
+        ...
+
     async def metrics(self) -> DatabaseMetrics: ...
 
     async def optimize(self, order: OptimizeOrder, *, by: str) -> Mapping[str, Any]:
@@ -137,6 +145,7 @@ def database_operations(
 
     async def health(_: Call[Nowhere, None]) -> Answer:
         ping, figures = await care.health()
+        rpo, rto = await care.if_it_broke()
         well = ping.connection_healthy and figures is not None and figures.health.status is not State.CRITICAL
         error = without_paths(ping.error) if ping.error is not None else None
         return Answer(
@@ -150,6 +159,8 @@ def database_operations(
                     performance=figures.performance if figures else None,
                     health=figures.health if figures else None,
                 ),
+                rpo=rpo,
+                rto=rto,
             ),
             status=200 if well else 503,
         )

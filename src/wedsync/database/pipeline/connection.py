@@ -21,6 +21,7 @@ from wedsync.database.pipeline.failure import ServerError
 from wedsync.database.pipeline.prepared import Prepared, PreparedNames
 from wedsync.database.pipeline.settings import settings_of
 from wedsync.database.pipeline.work import Result
+from wedsync.database.waiting import WAIT_FOR_RECEIVER
 from wedsync.errors import CannotConnect
 
 # Plain numbers: libpq answers with them, and comparing with members of an enum costs more than the call.
@@ -36,8 +37,6 @@ CLEANING = (
     b"discard temporary",
 )
 """What `DISCARD ALL` does, but for prepared statements, which are ours, and what no other request can see."""
-_WAIT_FOR_RECEIVER = "SyncRepWaitForLSN"
-"""The function in PostgreSQL's source that warns `canceling wait for synchronous replication`, in any language."""
 _ANY_ROLE = ""
 """In whose name settings are prepared: they look at no table, so their plan is everybody's."""
 
@@ -228,7 +227,7 @@ class PipelinedConnection:
 
     def _take_notice(self, notice: psycopg.errors.Diagnostic) -> None:
         """PostgreSQL tells of a commit whose wait was cancelled by a warning, and then reports success."""
-        if notice.source_function == _WAIT_FOR_RECEIVER and self._under_way:
+        if notice.source_function == WAIT_FOR_RECEIVER and self._under_way:
             self._under_way[0].is_commit_doubtful = True
 
     def _flush(self) -> None:
