@@ -118,6 +118,11 @@ async def test_an_idle_preview_is_removed_and_one_in_use_stays(protected: Protec
     registry.used(preview.id, at=preview.made_at - 2 * platform.config.preview.keep_for)
     registry.remove(preview.id)  # the state file was lost: the preview is found again
     assert await service.look() == []
+    await platform.copies.open(registry.all()[0].directory).promote()  # as where a table could not be read else
+    await platform.copies.open(registry.all()[0].directory).become_preview()
+    registry.used(preview.id, at=preview.made_at - 2 * platform.config.preview.keep_for)
+    async with await preview.target.connect():
+        assert await service.look() == []
     registry.used(preview.id, at=preview.made_at - 2 * platform.config.preview.keep_for)
     assert await service.look() == [preview.id]
     assert not list(platform.home.copies.iterdir())

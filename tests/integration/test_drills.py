@@ -1,11 +1,13 @@
 """Drills of a real home: by the keeper, on the command line, over HTTP; what status and lists say afterwards."""
 
 import asyncio
+import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import psycopg
 import pytest
 
 from support.commands import PYTHON, SOURCE
@@ -13,7 +15,7 @@ from support.drills import GENTLE, drill, driller, nothing_left
 from support.events import eventually
 from support.operations import operations_of
 from support.recoveries import Protected
-from wedsync.app import list_backups
+from wedsync.app import list_backups, preview_target
 from wedsync.app.proofs import logged_drills, proof_facts
 from wedsync.app.timeline import read_timeline
 from wedsync.backup import BackupKind, Catalogue
@@ -174,6 +176,22 @@ async def test_the_latest_moment_is_the_present(protected: Protected) -> None:
         assert found == (number,)
     finally:
         await copy.remove()
+
+
+async def test_a_copy_that_was_kept_is_a_preview_to_read_and_no_more(protected: Protected) -> None:
+    await wedsync(protected, "drill", "run", "--at", "latest", "--keep")
+    (listed,) = json.loads((await wedsync(protected, "recover", "preview", "--list", "--json")).stdout)["previews"]
+    assert listed["running"]
+    target = preview_target(protected.platform, listed["id"])
+    async with await target.connect() as connection:
+        await connection.execute("select count(*) from couples")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            await connection.execute("create table written (n int)")
+    await protected.platform.copies.stop_previews()  # as `down` does
+    opened = await wedsync(protected, "recover", "preview", "--psql", listed["id"])
+    assert opened.exit_status == 0  # psql at the end of its empty input
+    await wedsync(protected, "recover", "preview", "--remove", listed["id"])
+    assert nothing_left(protected)
 
 
 async def test_a_drill_with_all_checks_on_the_command_line_and_over_http(

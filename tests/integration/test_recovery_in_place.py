@@ -216,6 +216,7 @@ async def test_the_end_of_a_backup_without_wal_behind_it_is_reached(protected: P
     await protected.kill()
     survey = await protected.platform.surveyor.survey()
     (single,) = [moment for moment in survey.windows.moments if moment.label == label]
-    done = await protected.recover(single.at)
-    assert done.plan.base.label == label
+    plan = await protected.plan(single.at)
+    assert plan.base.label == label
+    await protected.carry_out(plan)
     assert await protected.rows() == numbers

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from wedsync.app.timeline import read_timeline
     from wedsync.app.verifications import verification_status, verify_backups
     from wedsync.app.view import StatusReader
+    from wedsync.app.waking import wake_preview
 else:
     __getattr__ = names_on_demand(
         __name__,
@@ -105,6 +106,7 @@ else:
                 "preview_target",
                 "remove_preview",
             ),
+            "waking": ("wake_preview",),
             "keys": (
                 "Keys",
                 "new_sign_in_link",
@@ -247,6 +249,7 @@ __all__ = [
     "verification_status",
     "verify_backups",
     "wait_for_service",
+    "wake_preview",
     "what_runs",
     "write_first_config",
 ]

@@ -8,7 +8,7 @@ async def wake_preview(platform: Platform, preview: str) -> None:
     """Start a preview's server again where it ended. Raises `PreviewAway` if it does not come up."""
     listed = platform.copies.registry.find(preview)
     if listed is None:
-        raise NotThere(f"there is no preview {preview[:60]}", hint="GET /api/recovery/previews lists them")
+        raise NotThere(f"there is no preview {preview[:60]}", hint="wedsync recover preview --list")
     try:
         await platform.copies.open(listed.directory).wake()
     except (CopyFailed, Busy) as error:

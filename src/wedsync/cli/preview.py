@@ -62,7 +62,7 @@ def register(recover: click.Group) -> None:
         if remove is not None:
             return await _remove(platform, remove, as_json=as_json)
         if psql_id is not None:
-            return _open_psql(platform, psql_id)
+            return await _open_psql(platform, psql_id)
         assert at is not None  # noqa: S101 - counted above
         return await _show_moment(platform, at, new=new, preview_id=preview_id, as_json=as_json)
 
@@ -120,10 +120,11 @@ async def _remove(platform: "Platform", preview: str, *, as_json: bool) -> Exit:
     return Exit.DONE
 
 
-def _open_psql(platform: "Platform", preview: str) -> Exit:
-    from wedsync.app import preview_target
+async def _open_psql(platform: "Platform", preview: str) -> Exit:
+    from wedsync.app import preview_target, wake_preview
 
     words = _psql(platform, preview_target(platform, preview))
+    await wake_preview(platform, preview)
     os.execve(words[0], words, {**os.environ, **platform.engine.environment})  # noqa: S606 - the whole purpose
 
 

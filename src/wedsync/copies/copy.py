@@ -18,7 +18,7 @@ from wedsync.copies.planner import CopyPlanner, leads_on
 from wedsync.copies.registry import CopyRegistry
 from wedsync.copies.settings import ARCHIVE_COMMAND, copy_config
 from wedsync.database import ConnectionTarget, Lsn
-from wedsync.errors import CopyFailed, CopyPassed, DiskFull, RecoveryFailed, ServerFailed
+from wedsync.errors import CannotConnect, CopyFailed, CopyPassed, DiskFull, RecoveryFailed, ServerFailed
 from wedsync.process import FileLock
 from wedsync.recovery import (
     Phase,
@@ -247,9 +247,24 @@ class Copy:
         if row is None or not row[0]:
             return
         await self.promote()
+        await self._refuse_writes()
+
+    async def _refuse_writes(self) -> None:
         async with await self.target().connect() as connection:
             await connection.execute(statements("copies")["only_read"])
             await connection.execute(statements("copies")["take_settings"])
+
+    async def become_preview(self) -> None:
+        """Stay when this process ends, to be read and no more; started again, if it was stopped and can be."""
+        with self._alone():
+            with suppress(CopyFailed, CannotConnect, DiskFull, ServerFailed):  # it may be kept because of that
+                await self.wake()
+                if self.note.stage is Stage.PROMOTED:
+                    await self._refuse_writes()
+            self.keep(replace(self.note, purpose=Purpose.PREVIEW))
+            last_commit_at = self.note.place.at if self.note.place is not None else None
+            self._registry.stands(self.note, last_commit_at=last_commit_at, at=self._clock.now())
+        self.let_go()
 
     async def promote(self) -> None:
         """Let it take writes, on a timeline of its own that no archive ever sees."""

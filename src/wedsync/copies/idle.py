@@ -67,7 +67,7 @@ class PreviewService:
             observe(CopyLeftoverRemoved(copy=copy))
         for listed in self._copies.registry.all(Purpose.PREVIEW):
             now = self._clock.now()
-            if listed.stage is Stage.READY and await self._has_clients(listed):
+            if listed.stage is not Stage.MAKING and await self._has_clients(listed):
                 self._copies.registry.used(listed.id, at=now)
             elif is_idle(listed, now=now, keep_for=self._keep_for):
                 try:

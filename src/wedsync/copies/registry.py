@@ -71,9 +71,10 @@ class CopyRegistry:
     def stands(self, note: Note, *, last_commit_at: datetime | None, at: datetime) -> None:
         """Note where a copy stands now: it was made, or moved on."""
         self._state.write(
-            "update copies set stage = ?, target_at = ?, last_commit_at = ?, timeline = ?, last_used_at = ?"
-            " where id = ?",
+            "update copies set purpose = ?, stage = ?, target_at = ?, last_commit_at = ?, timeline = ?,"
+            " last_used_at = ? where id = ?",
             (
+                note.purpose,
                 note.stage,
                 as_text(note.target_at) if note.target_at else None,
                 as_text(last_commit_at) if last_commit_at else None,

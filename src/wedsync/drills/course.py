@@ -77,7 +77,8 @@ class Course:
         keep: Callable[[Drill], None],
         report: Report,
     ) -> None:
-        """`keep` writes down how it stands; `verify` reads a repository whole, to name what is damaged in it."""
+        """`purpose` is what its copy is for in the end; `keep` writes down how it stands; `verify` reads a
+        repository whole, to name what is damaged in it."""
         self.drill = drill
         self.copy: Copy | None = None
         self.is_copying = True
@@ -128,7 +129,7 @@ class Course:
                 directory=self._copies.new_directory(self.purpose),
                 effort=self._effort,
                 report=self._report,
-                purpose=self.purpose,
+                purpose=Purpose.DRILL,  # until it is over: what a killed drill leaves is removed
                 by=self.drill.asked_by,
             )
         except _PROVES_NOTHING_GOOD as error:

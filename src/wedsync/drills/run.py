@@ -191,12 +191,11 @@ class Driller:
             course.took(Part.FIND, monotonic() - began)
             if plan is not None:
                 await course.run(plan)
+            if course.copy is not None and course.purpose is Purpose.PREVIEW:
+                await course.copy.become_preview()
         finally:
-            copy = course.copy
-            if copy is not None and course.purpose is Purpose.DRILL:
-                await _to_the_end(copy)
-            elif copy is not None:
-                copy.let_go()
+            if course.copy is not None and course.copy.note.purpose is Purpose.DRILL:
+                await _to_the_end(course.copy)
 
     async def _with_present(self, order: DrillOrder) -> DrillOrder:
         """The order for the backup it chooses; if that is its repository's newest, with the present archived."""
