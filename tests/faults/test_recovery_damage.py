@@ -406,7 +406,7 @@ async def test_a_repository_that_fails_under_replay_is_no_end_of_the_wal(
     protected: Protected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lost: nothing: the server takes no writes.
-    Seen: `less WAL than there is`; the same command goes on.
+    Seen: `less WAL than there is`, and it took no writes; the same command goes on.
     """
     await protected.commit()
     await protected.archive()

@@ -198,6 +198,7 @@ class Platform:
             clock=self.clock,
             settle=self.settle_after_recovery,
             safety_backup=lambda repo: self.backup_runs.take(BackupKind.INCR, repo=repo, reason=RunReason.SAFETY),
+            examine=self.verification.examine,
         )
 
     @cached_property

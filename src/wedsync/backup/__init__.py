@@ -70,6 +70,7 @@ from wedsync.backup.timelines import read_history as read_timeline_history
 from wedsync.backup.verification import (
     Coverage,
     Ended,
+    Examine,
     Finding,
     Ledger,
     Repaired,
@@ -110,6 +111,7 @@ __all__ = [
     "Coverage",
     "Due",
     "Ended",
+    "Examine",
     "Expired",
     "Finding",
     "Gap",

@@ -10,9 +10,20 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from wedsync.backup import PgBackRest, Surveyor, TargetKind, TimelineBook, lineage, number_of, timeline_of
+from wedsync.backup import (
+    Examine,
+    PgBackRest,
+    RestoreTarget,
+    Surveyor,
+    TargetKind,
+    TimelineBook,
+    lineage,
+    number_at,
+    number_of,
+    timeline_of,
+)
 from wedsync.clock import Clock
-from wedsync.cluster import Server
+from wedsync.cluster import LogReader, Server, ServerState
 from wedsync.database import Lsn
 from wedsync.errors import (
     Busy,
@@ -21,6 +32,7 @@ from wedsync.errors import (
     RecoveryFailed,
     RecoveryRefused,
     RepositoryFull,
+    ServerFailed,
     WedsyncError,
 )
 from wedsync.events import Event, observe
@@ -38,12 +50,15 @@ from wedsync.recovery.plan import Present, RecoveryPlan
 from wedsync.recovery.planner import Planner, leads_to_present
 from wedsync.recovery.preflight import delta_ground, is_untouched, move_aside, preflight
 from wedsync.recovery.replay import Reached, ReplayPosition, promote, replay_words, wait_for_target
+from wedsync.recovery.route import segments_between
 from wedsync.recovery.secure import Report, secure_and_stop, stop, wait_until_archived
+from wedsync.recovery.stops import at_lsn
 from wedsync.recovery.stopwatch import Stopwatch
 from wedsync.state import StateStore
 
 _BACKUP_ENDS = timedelta(minutes=1)
 _CONFIRMED = timedelta(seconds=30)
+_ENDED_EARLY = "before configured recovery target"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +121,12 @@ class Recoverer:
         clock: Clock,
         settle: Callable[[], Awaitable[None]],
         safety_backup: Callable[[int], Awaitable[object]],
+        examine: Examine,
     ) -> None:
         """`settle` is called when the server takes writes again: roles and passwords are put right.
 
-        `safety_backup` takes a backup into a repository; the server runs.
+        `safety_backup` takes a backup into a repository; the server runs. `examine` finds the first damaged one of
+        some segments, and notes it.
         """
         self._safety_backup = safety_backup
         self._server = server
@@ -118,6 +135,7 @@ class Recoverer:
         self._state = state
         self._clock = clock
         self._settle = settle
+        self._examine = examine
         self._home = server.home
         self._kept = Kept(root=server.home.kept)
         self._planner = Planner(surveyor=surveyor, pgbackrest=pgbackrest)
@@ -333,7 +351,7 @@ class Recoverer:
                     repo=plan.repo,
                     label=plan.base.label,
                     pgdata=pgdata,
-                    target=plan.restore_target,
+                    target=_stop(plan, entry),
                     delta=delta,
                     asynchronous_get=straight,
                     on_progress=lambda percent: report(Phase.RESTORE, f"restoring files: {percent:.0f} %"),
@@ -394,18 +412,31 @@ class Recoverer:
             entry = replace(entry, plan=entry.plan | {"ends_behind": str(ends_behind) if ends_behind else None})
             entry = self.journal.reach(self._live_from_now(entry), Stage.REPLAYING)
             report(Phase.REPLAY, f"replaying WAL: {plan.wal_segments} segments")
-            await self._start(report)
             began = monotonic()
             first: list[datetime] = []
+            seen: list[Lsn] = []
 
             def on_position(position: ReplayPosition) -> None:
+                seen[:] = [Lsn.parse(position.lsn)] if position.lsn else seen
                 if position.at is not None:
                     first.extend([] if first else [position.at])
                     report(Phase.REPLAY, replay_words(first[0], position.at, plan.target_at, monotonic() - began))
 
-            reached = await wait_for_target(
-                self._server, deadline=self._pgbackrest.config.deadline, on_position=on_position
-            )
+            logs = LogReader(self._home.log)
+            try:
+                await self._start(report)
+                reached = await wait_for_target(
+                    self._server, deadline=self._pgbackrest.config.deadline, on_position=on_position
+                )
+            except (RecoveryFailed, ServerFailed) as error:
+                if self._server.state() is ServerState.RUNNING:
+                    raise
+                place = seen[0] if seen else None
+                raise await self._explained(error, logs.why(), plan, place, report) from error
+            if plan.restore_target.kind is TargetKind.DEFAULT and plan.last_commit_at is not None:
+                # PostgreSQL does not count the commit that it was told to end with.
+                newest = max(plan.last_commit_at, reached.last_commit_at or plan.last_commit_at)
+                reached = replace(reached, last_commit_at=newest)
             if (
                 plan.restore_target.kind is TargetKind.TIME
                 and reached.last_commit_at is not None
@@ -424,6 +455,32 @@ class Recoverer:
             else:
                 await self._require_end(entry)
             return self.journal.reach(entry, Stage.PROMOTED), reached
+
+    async def _explained(
+        self, error: WedsyncError, why: str, plan: RecoveryPlan, at: Lsn | None, report: Report
+    ) -> WedsyncError:
+        """Why replay ended: a damaged segment behind the place where it was seen last, or what was said of it."""
+        names = segments_between(
+            number_at(at) if at is not None else number_of(plan.wal_first),
+            number_of(plan.wal_last),
+            timeline=plan.timeline,
+            known=self._timelines.of_system(plan.base.system_id),
+        )
+        report(Phase.REPLAY, "replay ended too early: reading the WAL that it was given")
+        damaged = await self._examine(plan.repo, plan.base.system_id, names)
+        if damaged is None and _ENDED_EARLY in why:
+            return RecoveryFailed(
+                "PostgreSQL was given less WAL than there is: the repository failed while it replayed",
+                detail=f"{why}; {error.detail or error.message}",
+                hint="it takes no writes and nothing is lost; run the same command again",
+            )
+        if damaged is None:
+            return error
+        return RecoveryFailed(
+            f"WAL segment {damaged.segments[0]} in repo{plan.repo} is damaged, and replay ended there",
+            detail=f"{damaged.problem}; {error.detail or error.message}",
+            hint="nothing is lost by that; run the same command again: it takes the segment from elsewhere",
+        )
 
     async def _require_end(self, entry: JournalEntry) -> None:
         """Raise `RecoveryFailed`, with the server stopped, if it took writes before the end of the WAL."""
@@ -515,6 +572,16 @@ class Recoverer:
         except (WedsyncError, TimeoutError) as error:
             told = error.in_one_line() if isinstance(error, WedsyncError) else "the archive is too slow"
             observe(KeptNotArchived(recovery=entry.id, message=told))
+
+
+def _stop(plan: RecoveryPlan, entry: JournalEntry) -> RestoreTarget:
+    """Where replay stops: where it goes to the end of a timeline, at its last record, if that is known.
+
+    Told to replay all there is, PostgreSQL takes a segment with a flipped bit for the end, and takes writes. Told
+    where the end is, it refuses.
+    """
+    ends_behind = _ends_behind(plan, entry)
+    return plan.restore_target if ends_behind is None else at_lsn(ends_behind, plan.timeline)
 
 
 def _ends_behind(plan: RecoveryPlan, entry: JournalEntry) -> Lsn | None:

@@ -1,12 +1,15 @@
 """What verifies the repositories of a home, put together."""
 
 import asyncio
+from collections.abc import Iterable
 from functools import cached_property
 
+from wedsync.backup.model import Problem
 from wedsync.backup.pgbackrest import PgBackRest
 from wedsync.backup.records import BackupRecords
 from wedsync.backup.stored import StoredFiles
 from wedsync.backup.survey import Surveyor
+from wedsync.backup.verification.examination import first_damaged
 from wedsync.backup.verification.inspection import Inspector
 from wedsync.backup.verification.ledger import Ledger
 from wedsync.backup.verification.marks import Marker
@@ -80,6 +83,15 @@ class VerificationParts:
     def marker(self) -> Marker:
         """Marks backups that are broken."""
         return Marker(pgbackrest=self._pgbackrest, reader=self.reader)
+
+    async def examine(self, repo: int, system_id: str, names: Iterable[str]) -> Problem | None:
+        """The first damaged one of the first few of these segments; noted, so that no way leads over it."""
+        found = await first_damaged(
+            self._pgbackrest, self.stored, self.reader, repo=repo, system_id=system_id, names=names
+        )
+        if found is not None:
+            self.ledger.found(found, at=self._clock.now())
+        return found
 
     def service(self, monitor: ConnectionTarget) -> VerificationService:
         """The keeper's reading, at its own pace."""
