@@ -44,6 +44,7 @@ from wedsync.monitoring import (
     judge,
 )
 from wedsync.monitoring.backup_rules import is_late
+from wedsync.monitoring.facts import Region
 from wedsync.monitoring.server_rules import disk_severity
 
 RECOVERY = Recovery(id="r1", target="2026-11-21 07:00", phase="restoring", started_at=NOW - MINUTE, alive=True)
@@ -251,6 +252,18 @@ def test_an_unreachable_repository_is_as_bad_as_what_is_left(*, other_is_ok: boo
     assert "repository 2 cannot be read (unable to find path)" in " ".join(
         issue.words for issue in judge(facts, NOW).issues
     )
+
+
+def test_a_region_that_was_given_up_is_not_told_a_second_time_as_unreachable() -> None:
+    first, second = SURVEY.repositories
+    gone = with_survey(repositories=(first, replace(second, ok=False, message="timeout")))
+    region = Region(
+        repo=2, kind="s3", seen_at=NOW, reachable=False, since=NOW - 5 * MINUTE, given_up_at=NOW - 3 * MINUTE
+    )
+    facts = replace(gone, records=with_records(regions=(region,)).records)
+    assert [(issue.code, issue.severity) for issue in judge(facts, NOW).issues] == [
+        ("region_given_up", State.WARNING)
+    ]
 
 
 def test_a_repository_that_nobody_asked_is_not_good() -> None:

@@ -69,6 +69,16 @@ def test_reading_that_is_late_fails_or_stands_still_is_told() -> None:
     assert codes(with_first(listed_at=NOW - 3 * HOUR)) == [("verification_stands_still", State.WARNING)]
 
 
+def test_a_keeper_that_is_away_is_one_issue_not_one_for_each_repository_it_does_not_read() -> None:
+    late = replace(
+        FACTS, repositories=tuple(replace(item, listed_at=NOW - 3 * HOUR) for item in FACTS.repositories)
+    )
+    facts = replace(with_records(verification=late), processes={**(WELL.processes or {}), "keeper": False})
+    found = [issue.code for issue in judge(facts, NOW).issues]
+    assert len(found) == 1
+    assert "verification_stands_still" not in found
+
+
 def test_a_repository_that_nobody_ever_looked_into_is_told_once_it_is_old_enough() -> None:
     assert WELL.survey is not None
     old = tuple(replace(item, finished_at=NOW - DAY) for item in WELL.survey.backups)

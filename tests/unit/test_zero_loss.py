@@ -9,7 +9,7 @@ import pytest
 from support.status_values import NOW
 from wedsync.config import WhenDown, ZeroLossConfig, ZeroLossMode
 from wedsync.database import SEGMENT_BYTES, Lsn
-from wedsync.monitoring import Database, Exposure, Facts, exposure_words
+from wedsync.monitoring import Archiver, Database, Exposure, Facts, exposure_words, judge
 from wedsync.monitoring.exposure_rules import exposure_issues
 from wedsync.monitoring.facts import Records
 from wedsync.zero_loss import Protection
@@ -188,6 +188,17 @@ def test_each_exposure_has_its_issues(exposure: Exposure, codes: list[str]) -> N
         collected_at=NOW, database=Database(connects=True, in_recovery=False), records=Records(exposure=exposure)
     )
     assert [issue.code for issue in exposure_issues(facts, NOW)] == codes
+
+
+def test_what_keeps_wal_from_the_archive_is_one_issue_not_two() -> None:
+    late = Archiver(enabled=True, timeout=timedelta(minutes=1), last_archived_at=NOW - timedelta(seconds=700))
+    facts = Facts(
+        collected_at=NOW,
+        database=Database(connects=True, in_recovery=False, archiver=late),
+        records=Records(exposure=exposed("archive", 700)),
+    )
+    assert [issue.code for issue in judge(facts, NOW).issues if "arch" in issue.code] == ["archiving_late"]
+    assert [issue.code for issue in exposure_issues(facts, NOW)] == []
 
 
 def test_a_measurement_of_long_ago_is_an_issue_while_the_keeper_runs() -> None:

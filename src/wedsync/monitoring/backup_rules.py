@@ -120,7 +120,11 @@ def repository_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
             next_step="wedsync backup run --type full",
         )
     none_reads = not any(item.ok for item in survey.repositories)
+    regions = facts.records.regions if facts.records else ()
+    given_up = {item.repo for item in regions if item.given_up_at is not None and not item.reachable}
     for repository in survey.repositories:
+        if repository.ok is not True and repository.repo in given_up and not none_reads:
+            continue  # `region_issues` says more
         if repository.ok is not True:
             what = "cannot be read" if repository.ok is False else "was not asked"
             yield Issue(

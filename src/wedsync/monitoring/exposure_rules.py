@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from wedsync.monitoring.backup_rules import archive_issues
 from wedsync.monitoring.facts import Exposure, Facts
 from wedsync.monitoring.issues import Issue, State
 from wedsync.words import duration_words, size_words
@@ -11,6 +12,8 @@ MEASURED_WITHIN = timedelta(minutes=1)
 ASYNC_TARGET = timedelta(seconds=1)
 ASYNC_CRITICAL = timedelta(seconds=10)
 ARCHIVE_AT_LEAST = timedelta(minutes=5)
+_SAID = frozenset({"archiving_fails", "archiving_late", "archiving_off"})
+"""Why more would be lost: then that is the issue, and the amount stands in a line of its own."""
 SLOT_WARNING_BYTES = 1_000_000_000
 SLOT_CRITICAL_BYTES = 4_000_000_000
 
@@ -24,7 +27,8 @@ def exposure_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
     if exposure is None:
         return
     yield from _protection_issues(exposure)
-    yield from _amount_issues(exposure, facts)
+    if exposure.mode != "archive" or not any(issue.code in _SAID for issue in archive_issues(facts, now)):
+        yield from _amount_issues(exposure, facts)
     yield from _slot_issues(exposure)
     if now - exposure.measured_at > MEASURED_WITHIN and (facts.processes or {}).get("keeper"):
         yield Issue(

@@ -19,11 +19,13 @@ def verification_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
     known = facts.records.verification if facts.records else None
     if known is None:
         return
+    keeper_runs = facts.processes is None or bool(facts.processes.get("keeper"))  # else its absence is the issue
     yield from _damage(known.open, facts.survey)
     yield from _repairs(known.ended, now)
     for reading in known.repositories:
-        yield from _reading(reading, known, facts.survey, now)
-    yield from _never(known, facts.survey, now)
+        yield from _reading(reading, known, facts.survey, now, keeper_runs=keeper_runs)
+    if keeper_runs:
+        yield from _never(known, facts.survey, now)
 
 
 def _damage(found: Sequence[FoundDamage], survey: SurveyFacts | None) -> Iterator[Issue]:
@@ -79,7 +81,12 @@ def _repairs(ended: Iterable[FoundDamage], now: datetime) -> Iterator[Issue]:
 
 
 def _reading(
-    reading: RepositoryReading, known: VerificationFacts, survey: SurveyFacts | None, now: datetime
+    reading: RepositoryReading,
+    known: VerificationFacts,
+    survey: SurveyFacts | None,
+    now: datetime,
+    *,
+    keeper_runs: bool,
 ) -> Iterator[Issue]:
     answers = survey is None or any(item.repo == reading.repo and item.ok for item in survey.repositories)
     if reading.error_since is not None:
@@ -91,7 +98,7 @@ def _reading(
                 since=reading.error_since,
                 next_step=f"wedsync backup verify --repo {reading.repo}",
             )
-    elif reading.listed_at is not None and now - reading.listed_at > STANDS_STILL_AFTER:
+    elif keeper_runs and reading.listed_at is not None and now - reading.listed_at > STANDS_STILL_AFTER:
         yield Issue(
             severity=State.WARNING,
             code="verification_stands_still",
