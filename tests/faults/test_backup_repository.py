@@ -211,13 +211,14 @@ async def test_a_missing_segment_of_a_backup_itself_names_the_backup(copy: Copy,
 
 async def test_another_key_is_said_to_be_another_key(copy: Copy, source: Source, tmp_path: Path) -> None:
     """Lost: nothing: repo2 serves, and the right key opens repo1 again.
-    Seen: `it was encrypted with another key than secrets/repo1_key`.
+    Seen: `it was encrypted with another key than secrets/repo1_key`, or both copies of the file are damaged.
     """
     (copy.home.secrets / "repo1_key").write_text("of another repository")
     copy.pgbackrest.write_config()
     (problem,) = (await copy.verify(1)).problems
     assert problem.problem == (
-        "the repository cannot be read: it was encrypted with another key than secrets/repo1_key"
+        "the repository cannot be read: it was encrypted with another key than secrets/repo1_key,"
+        " or backup.info and its copy are both damaged"
     )
     survey = await copy.surveyor.survey()
     assert [status.repo for status in survey.problems] == [1]

@@ -85,7 +85,9 @@ def test_each_repository_says_in_words_what_is_wrong_with_it() -> None:
     assert not two.ok
     assert "empty, gone, or its disk is not mounted" in two.message
     assert not three.ok
-    assert three.message == "it was encrypted with another key than secrets/repo3_key"
+    assert three.message == (
+        "it was encrypted with another key than secrets/repo3_key, or backup.info and its copy are both damaged"
+    )
     assert (four.ok, four.message) == (False, "it has no stanza yet")
     assert [item.empty for item in (one, two, three, four)] == [False, True, False, True]
 

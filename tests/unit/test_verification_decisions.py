@@ -13,7 +13,7 @@ from wedsync.backup.verification.chain import (
     vanished,
     without_repetition,
 )
-from wedsync.backup.verification.contents import affected, is_critical, judge_backup, judge_copies, strays
+from wedsync.backup.verification.contents import affected, is_critical, judge_backup, judge_copies
 from wedsync.backup.verification.files import FileKind, StoredFile
 from wedsync.backup.verification.ledger import KnownFile
 from wedsync.backup.verification.manifest import Manifest, Part
@@ -180,17 +180,13 @@ MANIFEST = Manifest(
 )
 
 
-def test_files_that_the_manifest_names_must_be_there_and_others_are_strays() -> None:
+def test_files_that_the_manifest_names_must_be_there() -> None:
     stem = f"backup/wedsync/{FULL.label}/"
     like = stored(f"{stem}backup.manifest", FileKind.MANIFEST, FULL.label)
     (problem,) = judge_backup(MANIFEST, [like], like=like)
     assert (problem.path, problem.parts) == (f"{stem}bundle/1", ("a", "b"))
     bundle = stored(f"{stem}bundle/1", FileKind.BACKUP, FULL.label)
     assert judge_backup(MANIFEST, [bundle], like=like) == []
-    left = stored(f"{stem}bundle/2", FileKind.BACKUP, FULL.label)
-    gone = stored("backup/wedsync/20200101-000000F/bundle/1", FileKind.BACKUP, "20200101-000000F")
-    found = strays([like, bundle, left, gone], labels={FULL.label}, manifests={FULL.label: MANIFEST})
-    assert found == (left.path, gone.path)
 
 
 def damage(*parts: str) -> Problem:

@@ -58,7 +58,8 @@ _RULES = (
         ),
         error=WrongKey,
         message="{where} cannot be read with the key in the home",
-        hint="put the key that {where} was made with back into secrets/{where}_key",
+        hint="put the key that {where} was made with back into secrets/{where}_key; if it is that one,"
+        " the file named here and its copy are damaged: bring them back from the storage",
     ),
     _Rule(
         fits=lambda said: (

@@ -13,6 +13,7 @@ from wedsync.database import Lsn
 
 _SEGMENT_FILE = re.compile(r"(?P<name>[0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?")
 _HISTORY_FILE = re.compile(r"(?P<timeline>[0-9A-F]{8})\.history")
+_INFO = re.compile(r"\b(archive|backup)\.info\b")
 _PERCENT = re.compile(r"(?P<percent>\d+(?:\.\d+)?)%\)")
 _ERROR = re.compile(r"ERROR: \[(?P<code>\d+)\]: (?P<message>.*)")
 _BROKEN_FILE = re.compile(
@@ -74,7 +75,9 @@ def _status(repo: int, status: Mapping[str, Any]) -> RepositoryStatus:
             told = "it is empty, gone, or its disk is not mounted: it holds nothing of this stanza"
             return RepositoryStatus(repo=repo, ok=False, message=told, empty=True)
         case _ if "certificate" not in message and ("outside of section" in message or "CryptoError" in message):
+            file = found[0] if (found := _INFO.search(message)) else "its info file"
             told = f"it was encrypted with another key than secrets/repo{repo}_key"
+            told += f", or {file} and its copy are both damaged"
             return RepositoryStatus(repo=repo, ok=False, message=told, wrong_key=True)
         case _:
             told = printable("\n".join(_without_request(message.splitlines())))

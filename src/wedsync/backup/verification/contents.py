@@ -1,6 +1,6 @@
-"""Is everything there that must be, and nothing else: backups against what their repository lists."""
+"""Is everything there that must be: backups against what their repository lists."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from wedsync.backup.model import Backup, Problem, ProblemKind
@@ -45,22 +45,6 @@ def judge_backup(manifest: Manifest, files: Iterable[StoredFile], *, like: Store
         for place, parts in sorted(manifest.files.items())
         if place not in there
     ]
-
-
-def strays(
-    files: Iterable[StoredFile], *, labels: Collection[str], manifests: Mapping[str, Manifest]
-) -> tuple[str, ...]:
-    """Files that nothing refers to: of no backup that there is, or not in its manifest as far as that was read."""
-    found: list[str] = []
-    for file in files:
-        manifest = manifests.get(file.label) if file.label is not None else None
-        if (
-            file.kind is FileKind.STRAY
-            or (file.label is not None and file.label not in labels)
-            or (file.kind is FileKind.BACKUP and manifest is not None and file.name not in manifest.files)
-        ):
-            found.append(file.path)
-    return tuple(found)
 
 
 def affected(problem: Problem, backups: Iterable[Backup], manifests: Mapping[str, Manifest]) -> tuple[str, ...]:

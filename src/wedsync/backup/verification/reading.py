@@ -108,7 +108,7 @@ class Reader:
             return None  # the manifest's own problem says that the whole backup cannot be restored
         parts = manifest.files.get(file.name)
         if parts is None:
-            return None  # left over, or of a backup under way: `Inspector` lists it as a stray
+            return None  # left over, or of a backup under way: nothing refers to it
         try:
             broken = await self._broken_parts(file, parts)
         except StoredFileMissing:
