@@ -171,6 +171,12 @@ class Driller:
                 raise
             return self._ended(course.drill)
 
+    async def settle_killed(self) -> None:
+        """Clear away what a killed drill left, where one did. Raises `Busy` while another is under way."""
+        if self.records.running():
+            with self._lock():
+                await self.clear_away()
+
     async def clear_away(self) -> None:
         """What killed drills left: their copies are removed, their records say so. For the holder of the lock."""
         await self._copies.tidy()

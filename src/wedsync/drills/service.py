@@ -70,6 +70,7 @@ class DrillService:
         """Look once; run what is due. What could not be run is on record and is not raised."""
         if self._driller.under_way() is not None:
             return None
+        await self._driller.settle_killed()
         busy_day = await self._busy_day()
         due = self.rotation(busy_day=busy_day).next
         if due is None or due.at > self._clock.now() or not await self._fits(due):
