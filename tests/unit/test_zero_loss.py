@@ -111,6 +111,18 @@ def test_an_idle_server_has_no_receiver_that_stands() -> None:
     assert guard.protection(ZeroLossMode.SYNC) is Protection.SYNC
 
 
+def test_one_that_was_not_seen_yet_counts_as_away_after_a_while_only() -> None:
+    """The receiver begins with the keeper: for some seconds the archive alone keeps commits, as is said."""
+    looks = [seen(n, flushed=100, received=None, connected=False) for n in range(0, 21, 5)]
+    found = [guarded(SYNC, *looks[: count + 1]).protection(ZeroLossMode.SYNC) for count in range(len(looks))]
+    assert found == [Protection.ARCHIVE] * 3 + [Protection.DEGRADED] * 2
+
+
+def test_one_that_goes_away_is_away_at_once() -> None:
+    guard = guarded(SYNC, seen(0, flushed=9, received=9), seen(1, flushed=9, received=None, connected=False))
+    assert guard.protection(ZeroLossMode.SYNC) is Protection.DEGRADED
+
+
 def test_nobody_waits_in_mode_async() -> None:
     guard = guarded(ZeroLossConfig(mode=ZeroLossMode.ASYNC), seen(0, flushed=9, received=9), waits=True)
     assert not guard.waits

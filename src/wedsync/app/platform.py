@@ -240,6 +240,8 @@ class Platform:
             clock=self.clock,
             keep=settings.keep,
             may_run=may_run,
+            # While archiving goes on without the second region, this is all that has the WAL besides the first.
+            may_tidy=lambda: not self.home.given_up.exists(),
         )
 
     def zero_loss_service(self) -> "ZeroLossService":

@@ -11,7 +11,8 @@ select pg_drop_replication_slot(%(slot)s);
 
 -- name: sight
 -- How far the server is, the archive, and who receives; no row while it is in recovery. What is not marked as
--- waiting for the archive, and is older than the present segment, is in it.
+-- waiting for the archive, and is older than the present segment, is in it. It is the checkpointer that lets commits
+-- wait, and in the middle of its work it does not hear of a changed setting.
 select clock_timestamp() as at,
        pg_current_wal_flush_lsn()::text as flushed,
        case when current_setting('track_commit_timestamp') = 'on'
@@ -23,7 +24,10 @@ select clock_timestamp() as at,
        extract(epoch from receiver.flush_lag)::float8 as receive_lag_s,
        slot.restart_lsn::text as slot_lsn,
        slot.wal_status as slot_status,
-       (pg_current_wal_insert_lsn() - slot.restart_lsn)::bigint as slot_bytes
+       (pg_current_wal_insert_lsn() - slot.restart_lsn)::bigint as slot_bytes,
+       coalesce(receiver.sync_state in ('sync', 'quorum'), false)
+         and exists (select from pg_stat_activity where backend_type = 'checkpointer'
+                        and wait_event in ('CheckpointerMain', 'CheckpointWriteDelay')) as is_sync
   from (select) as always
   left join pg_stat_replication as receiver on receiver.application_name = %(name)s
   left join pg_replication_slots as slot on slot.slot_name = %(name)s

@@ -11,6 +11,10 @@ _STEADY = timedelta(seconds=2)
 """A receiver that has come back is waited for after it has kept up for this long."""
 
 
+_COMES_UP = timedelta(seconds=15)
+"""One that was not seen yet may take so long before it counts as away."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiving:
     """The receiver at one moment, as the server sees it; `at_s` is of a monotonic clock."""
@@ -31,6 +35,9 @@ class Guard:
     stands_since_s: float | None = None
     """Since when it is away, or behind and does not move."""
     well_since_s: float | None = None
+    began_s: float | None = None
+    """When it was looked at first."""
+    was_well: bool = False
 
     @property
     def is_well(self) -> bool:
@@ -43,19 +50,28 @@ class Guard:
             return Protection.ARCHIVE
         if self.waits:
             return Protection.SYNC if self.is_well else Protection.WAITING
-        if not self.is_well:
-            return Protection.DEGRADED
-        return Protection.ASYNC
+        if self.is_well:
+            return Protection.ASYNC
+        return Protection.ARCHIVE if self._comes_up else Protection.DEGRADED
+
+    @property
+    def _comes_up(self) -> bool:
+        """Whether it may still be starting, as it does with the keeper."""
+        if self.was_well or self.before is None or self.began_s is None:
+            return not self.was_well
+        return self.before.at_s - self.began_s < _COMES_UP.total_seconds()
 
 
 def after(guard: Guard, seen: Receiving, config: ZeroLossConfig) -> Guard:
     """The guard after another look."""
+    if guard.began_s is None:
+        guard = replace(guard, began_s=seen.at_s, was_well=guard.waits)  # it was waited for: it was well
     before = guard.before
     moved = before is None or before.received is None or seen.received != before.received
     behind = seen.received is None or (before is not None and seen.received < before.flushed)
     if seen.connected and (moved or not behind):
         well_since_s = guard.well_since_s if guard.well_since_s is not None else seen.at_s
-        guard = replace(guard, before=seen, stands_since_s=None, well_since_s=well_since_s)
+        guard = replace(guard, before=seen, stands_since_s=None, well_since_s=well_since_s, was_well=True)
     else:
         since_s = guard.stands_since_s if guard.stands_since_s is not None else seen.at_s
         guard = replace(guard, before=seen, stands_since_s=since_s, well_since_s=None)

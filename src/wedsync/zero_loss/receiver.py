@@ -30,6 +30,9 @@ _PAUSE = timedelta(seconds=1)
 _TIDY_EVERY_S = 30.0
 _CREATES = timedelta(seconds=30)
 _ENDS_S = 5.0
+_GONE = "has already been removed"
+_SERVER_WAITS = "-c wal_sender_timeout=10s"
+"""The server lets go of a receiver that was cut off, so that it can come back: not after a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +82,12 @@ class Receiver:
         keep: timedelta,
         slot: str = RECEIVER,
         may_run: Callable[[], str | None] = lambda: None,
+        may_tidy: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`target` signs in as a role with REPLICATION. `may_run` says why it has to wait now."""
+        """`target` signs in as a role with REPLICATION. `may_run` says why it has to wait now.
+
+        `may_tidy`: whether what the server calls archived is in every repository.
+        """
         self._engine = engine
         self._target = replace(target, application_name=slot)
         self._directory = directory
@@ -88,6 +95,8 @@ class Receiver:
         self._keep = keep
         self._slot = slot
         self._may_run = may_run
+        self._may_tidy = may_tidy
+        self._is_behind = False
 
     async def run(self) -> None:
         """Receive until cancelled; whatever ends it, it begins again a second later."""
@@ -101,6 +110,7 @@ class Receiver:
                     why = error.in_one_line()
                 except (WedsyncError, DatabaseError, OSError) as error:
                     why = " ".join(str(error).split())
+            self._is_behind = _GONE in why
             if why != told:
                 observe(ReceiverEnded(why=why))
             told = why
@@ -118,6 +128,8 @@ class Receiver:
             joins = place.slot_status not in {None, "lost"}
             if not joins:
                 await self._create_slot()
+            elif self._is_behind:  # what was received before ends where the server's WAL begins no more
+                joins = False
             run_directory = run_to_continue(self._directory, timeline=place.timeline, joins=joins)
             run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             drop_empty(self._directory, but=(run_directory,))
@@ -161,7 +173,7 @@ class Receiver:
         while True:
             with suppress(DatabaseError, OSError):
                 place = await self._place(connection)
-                if place is not None:
+                if place is not None and self._may_tidy():
                     tidy(
                         self._directory,
                         archived_up_to=place.last_archived,
@@ -174,6 +186,9 @@ class Receiver:
         given = self._target.parameters()
         given.pop("password", None)
         given.pop("dbname", None)
+        given["options"] = f"{given.get('options', '')} {_SERVER_WAITS}".strip()
+        # A server that vanished says nothing more: the status of each second is not acknowledged then.
+        given.setdefault("tcp_user_timeout", "10000")
         return [
             self._engine.program("pg_receivewal"),
             "--no-password",

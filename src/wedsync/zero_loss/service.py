@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from sqlite3 import Error as StateError
 from time import monotonic
 from typing import ClassVar
 
@@ -59,6 +60,8 @@ class Sight:
     slot_lsn: str | None
     slot_status: str | None
     slot_bytes: int | None
+    is_sync: bool
+    """Whether the server itself takes the receiver for one that commits wait for, in every process of its own."""
 
     @property
     def archived(self) -> Lsn:
@@ -94,6 +97,8 @@ class ZeroLossService:
         self._recorded_s = float("-inf")
         self._protection: Protection | None = None
         self._is_seeded = False
+        self._in_force: Lsn | None = None
+        """From here on each commit waited; `None`: the server has not said so since it was told to."""
 
     async def run(self) -> None:
         """Look each second, until cancelled."""
@@ -105,7 +110,7 @@ class ZeroLossService:
                         await self.look(connection)
                         told = False
                         await self._clock.sleep(_LOOK_EVERY)
-            except (WedsyncError, DatabaseError, OSError) as error:
+            except (WedsyncError, DatabaseError, StateError, OSError) as error:
                 if not told:
                     observe(ExposureNotMeasured(message=" ".join(str(error).split())))
                 told = True
@@ -117,6 +122,7 @@ class ZeroLossService:
             await cursor.execute(statements("zero_loss")["sight"], {"name": RECEIVER})
             sight = await cursor.fetchone()
         if sight is None:
+            self._in_force = None
             self._received = None  # positions of the timeline to come compare with nothing before
             return None
         await self._act(sight)
@@ -132,14 +138,23 @@ class ZeroLossService:
         waits = bool(self._waits_for())
         self._guard = after(replace(self._guard, waits=waits), seen, self._config)
         if self._guard.waits != waits:
+            self._in_force = None
             await self._wait_for(RECEIVER if self._guard.waits else "")
+        elif not waits:
+            self._in_force = None
+        elif self._in_force is None and sight.is_sync:
+            self._in_force = seen.flushed
 
     def _measure(self, sight: Sight) -> Measured:
         self._seed()
         flushed = Lsn.parse(sight.flushed)
         self._commits.add(Sample(at=sight.at, lsn=flushed, last_commit_at=sight.last_commit_at))
         protection = self._guard.protection(self._config.mode)
-        at_stake = self._commits.at_stake(self._safe(sight))
+        safe = self._safe(sight)
+        if protection is Protection.SYNC and (self._in_force is None or safe < self._in_force):
+            # What was committed before commits began to wait is not there yet.
+            protection = Protection.ASYNC
+        at_stake = self._commits.at_stake(safe)
         seconds = 0.0 if protection.loses_nothing else at_stake.seconds
         if protection is Protection.ASYNC:
             # Between two looks the receiver is as far behind as the server measures by the commits that it sends.
