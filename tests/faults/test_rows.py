@@ -1,17 +1,22 @@
 """Rows are brought back while things go wrong: all of it is done, or nothing."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
+from psycopg import AsyncConnection
 
 from support.events import eventually
 from support.isolation import TwoTenants
 from support.rows import TwoTimes, contents, two_times
 from wedsync.clock import SystemClock
+from wedsync.database import ConnectionTarget
 from wedsync.errors import (
     ErasedForGood,
     RowConflicts,
@@ -212,6 +217,62 @@ async def test_a_person_who_was_erased_since_does_not_come_back_with_the_rows(
     await times.bring_back(couple, on_conflict=OnConflict.KEEP, erasures=[erasure(SubjectKind.USER, person)])
     rows = await times.run(f"select sender_id, sender_name from public.messages where couple_id = '{couple}'")
     assert {(row["sender_id"], row["sender_name"]) for row in rows} == {(None, "(erased)")}
+
+
+async def test_an_answer_to_a_commit_that_goes_on_is_waited_for(times: TwoTimes, couple: str) -> None:
+    """The connection is cut while the server is at the commit, which then goes on.
+
+    Lost: nothing.
+    Seen: that it was done, with its id: the end of the commit is waited for, and never called undone.
+    """
+    await lose_guests(times, couple)
+    await times.run(
+        f"alter database {times.now.dbname} set client_connection_check_interval = 0",
+        "create function ops.wait() returns trigger language plpgsql as"
+        " 'begin perform pg_advisory_xact_lock(4711); return null; end'",
+        "create constraint trigger waits after insert on ops.row_recoveries deferrable initially deferred"
+        " for each row execute function ops.wait()",
+        "alter table ops.row_recoveries enable always trigger waits",
+    )
+    remembered = Remembering(**{name: getattr(times.now, name) for name in times.now.__dataclass_fields__})
+    recoverer = RowRecoverer(
+        remembered, owner="wedsync_owner", history=AuditHistory(), lock_timeout=timedelta(minutes=1)
+    )
+    async with await times.now.connect(autocommit=False) as holder:
+        await holder.execute("select pg_advisory_xact_lock(4711)")
+        work = asyncio.create_task(replace(times, recoverer=recoverer).bring_back(couple))
+        await eventually(lambda: work.done() or waits(times), within_s=20, what="the commit waits for the lock")
+        assert not work.done(), work.exception()
+        with socket.socket(fileno=os.dup(remembered.made[-1].fileno())) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
+        ended, _ = await asyncio.wait([work], timeout=1)
+        assert not ended, work.exception()
+    done = await work
+    assert done.recovery is not None
+    (kept,) = await times.run("select id::text from ops.row_recoveries")
+    assert kept["id"] == done.recovery
+    assert await contents(times.now, system_columns=False) == await contents(times.past, system_columns=False)
+
+
+class Remembering(ConnectionTarget):
+    """A database, and the connections that were made to it."""
+
+    made: ClassVar[list[AsyncConnection[Any]]] = []
+
+    async def connect(self, **options: Any) -> AsyncConnection[Any]:
+        connection = await super().connect(**options)
+        self.made.append(connection)
+        return connection
+
+
+async def waits(times: TwoTimes) -> bool:
+    """Whether the server process of a recovery waits for a lock."""
+    return bool(
+        await times.run(
+            "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+            " and application_name like 'wedsync recover:%'"
+        )
+    )
 
 
 async def killed(times: TwoTimes) -> bool:

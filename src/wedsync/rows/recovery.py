@@ -1,5 +1,6 @@
 """Bring rows back: plan it, do it in one transaction, undo it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ from wedsync.sql import statements
 
 LOCK_TIMEOUT: Final = timedelta(seconds=3)
 KEEP_UNDO: Final = timedelta(days=7)
+_COMMIT_ENDS_WITHIN_S: Final = 10.0
+_ASK_AGAIN_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +265,7 @@ class RowRecoverer:
                 "request": f"recovery:{entry.id}",
             },
         )
+        await live.execute(sql["hold_recovery"], {"id": entry.id})
         await live.execute(sql["as_replica"])
         await self._become_owner(live)
         ground, plan = await self._prepare(live, source, order)
@@ -295,16 +299,25 @@ class RowRecoverer:
         return plan
 
     async def _is_there(self, id_: UUID) -> bool:
-        """Whether a recovery was committed. Raises `RowsOutcomeUnknown` if nobody can be asked."""
+        """Whether a recovery was committed. Raises `RowsOutcomeUnknown` if nobody can say."""
+        asked_again = False
         try:
-            async with await self._now.connect() as live:
-                cursor = await live.execute(statements("rows")["recovery_is_there"], {"id": id_})
-                row = await cursor.fetchone()
-                return row is not None and bool(row[0])
-        except (CannotConnect, psycopg.Error) as error:
+            async with asyncio.timeout(_COMMIT_ENDS_WITHIN_S), await self._now.connect() as live:
+                while True:
+                    cursor = await live.execute(statements("rows")["recovery_is_there"], {"id": id_})
+                    there, under_way = await cursor.fetchone() or (False, False)
+                    if there:
+                        return True
+                    if not under_way and asked_again:
+                        return False
+                    # It may have ended between the two questions of one statement: the next sees what it left.
+                    asked_again = not under_way
+                    await asyncio.sleep(_ASK_AGAIN_S)
+        except (CannotConnect, psycopg.Error, TimeoutError) as error:
+            why = " ".join(str(error).split()) or "its commit has not ended yet"
             raise RowsOutcomeUnknown(
                 "the connection was lost at the commit",
-                detail=f"whether recovery {id_} was committed is not known: {' '.join(str(error).split())}",
+                detail=f"whether recovery {id_} was committed is not known: {why}",
                 hint="when the server is back: wedsync recover rows list, or the same command again",
             ) from error
 

@@ -98,7 +98,15 @@ select v.id, v.at, v.scope, v.belongs_to, v.restored_to, v.by, v.reason, v.undoe
  limit %(limit)s;
 
 -- name: recovery_is_there
-select exists (select from ops.row_recoveries where id = %(id)s);
+-- Whether it was committed; if not, whether a server process may still be at it: before its commit ends nobody sees
+-- the row, and the process does not notice that its client has gone. Nothing shows the query of another's process
+-- but to its own role and to a superuser; its lock on the recovery's id is shown to all.
+select exists (select from ops.row_recoveries where id = %(id)s) as there,
+       not pg_try_advisory_xact_lock(hashtextextended('wedsync row recovery ' || %(id)s::text, 0)) as under_way;
+
+-- name: hold_recovery
+-- Held until the commit, or until the server has undone it.
+select pg_advisory_xact_lock(hashtextextended('wedsync row recovery ' || %(id)s::text, 0));
 
 -- name: begin_apply
 select set_config('lock_timeout', %(lock_timeout)s, true), set_config('application_name', %(program)s, true),
