@@ -118,6 +118,28 @@ async def test_changes_of_a_named_transaction_are_the_mistake(times: TwoTimes, c
     assert await contents(times.now, system_columns=False) == await contents(times.past, system_columns=False)
 
 
+def as_person(person: str) -> str:
+    """What makes the rest of a transaction somebody's, in the history."""
+    return f"""select set_config('request.jwt.claims', '{{"sub": "{person}"}}', true)"""
+
+
+async def test_of_several_who_deleted_nobody_loses_what_they_changed_besides(
+    times: TwoTimes, two_tenants: TwoTenants, couple: str
+) -> None:
+    people = two_tenants.ours.people
+    await times.run(
+        as_person(people["partner"]),
+        f"delete from public.photo_group_members where couple_id = '{couple}'",
+        f"update public.couples set venue_name = 'The new barn' where id = '{couple}'",
+    )
+    alone = await times.plan(couple)
+    assert not alone.conflicts, "one actor, one mistake"
+    await times.run(as_person(people["boss"]), f"delete from public.timeline_events where couple_id = '{couple}'")
+    plan = await times.plan(couple)
+    assert {(c.table, c.why) for c in plan.conflicts} == {("public.couples", Why.CHANGED_SINCE)}
+    assert plan.put_back > alone.put_back, "what was deleted comes back without a question"
+
+
 async def test_a_row_that_was_changed_before_it_was_deleted_is_asked_about(times: TwoTimes, couple: str) -> None:
     await times.run(f"update public.guests set dietary_notes = 'none' where couple_id = '{couple}'")
     await times.run(f"delete from public.guests where couple_id = '{couple}'")

@@ -1,7 +1,8 @@
 """Which changes are the mistake that is taken back; a row that anybody else changed since is a conflict.
 
-Without a word about it, the mistake is every transaction since that deleted some of the rows and added none. With
-`by` or `transactions` it is what they name, and nothing else.
+Without a word about it, the mistake is every transaction since that deleted some of the rows and added none; but
+where several actors deleted, what such a transaction changed besides may be somebody's own work, and only its
+deletes are the mistake. With `by` or `transactions` it is what they name, and nothing else.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from wedsync.rows.staged import Staged
 CHANGES: Final = Identifier("pg_temp", "ws_changes")
 """What the history knows: table_name, row_key, at, transaction_id, actor, operation, number."""
 _MISTAKES: Final = Identifier("pg_temp", "ws_mistakes")
-_RECOVERIES: Final = SQL("select transaction_id::text from ops.row_recoveries")
+_RECOVERIES: Final = SQL("select transaction_id::text, false from ops.row_recoveries")
 """What earlier recoveries of rows wrote is nobody's own change."""
 
 
@@ -78,11 +79,12 @@ async def read_history(
 def _transactions(mistake: Mistake) -> Composed:
     if mistake.is_named:
         return SQL(
-            "select distinct transaction_id from {} where transaction_id = any ({}::text[])"
+            "select distinct transaction_id, false as only_deletes from {} where transaction_id = any ({}::text[])"
             " or lower(actor) = any ({}::text[])"
         ).format(CHANGES, Literal(list(mistake.transactions)), Literal([name.lower() for name in mistake.by]))
     return SQL(
-        "select transaction_id from {} group by transaction_id"
+        "select transaction_id, min(min(actor)) over () is distinct from max(max(actor)) over () as only_deletes"
+        " from {} group by transaction_id"
         " having bool_or(operation = 'delete') and not bool_or(operation = 'insert')"
     ).format(CHANGES)
 
@@ -97,7 +99,8 @@ async def mark_changed(live: Side, item: Staged) -> None:
             "   when 'changes' then 'changed since' else 'added since' end"
             " where d.ws_why is null and exists ("
             "   select from {changes} c where c.table_name = {name} and c.row_key = d.ws_key"
-            "      and not exists (select from {mistakes} m where m.transaction_id = c.transaction_id))"
+            "      and not exists (select from {mistakes} m where m.transaction_id = c.transaction_id"
+            "                         and (not m.only_deletes or c.operation = 'delete')))"
         ).format(**values)
     )
     await live.execute(
@@ -148,8 +151,8 @@ async def decide(live: Side, item: Staged, decisions: Decisions) -> None:
 
 
 def mistaken() -> Composed:
-    """The transactions that are taken back."""
-    return SQL("select transaction_id from {}").format(_MISTAKES)
+    """The transactions that are taken back whole."""
+    return SQL("select transaction_id from {} where not only_deletes").format(_MISTAKES)
 
 
 def _as_json(value: object) -> str:
