@@ -64,7 +64,7 @@ async def test_health_and_metrics_have_the_keys_of_the_specification(client: htt
     health = await client.get("/database/health")
     assert health.status_code == 200, health.text
     told = health.json()
-    assert set(told) == {"status", "timestamp", "database", "connection_pool", "metrics"}
+    assert set(told) == {"status", "timestamp", "database", "connection_pool", "metrics", "rpo", "rto"}
     assert told["status"] == "healthy"
     assert set(told["database"]) == {"connection_healthy", "latency_ms", "error"}
     assert told["database"]["latency_ms"] > 0

@@ -52,7 +52,13 @@ def test_help_opens_with_a_sentence_and_shows_an_example(path: tuple[str, ...]) 
     assert sentence.endswith(".")
     assert f"wedsync {' '.join(path)}" in answer.output.partition("Example:")[2]
     assert "--home DIR" in answer.output or path in {("gateway",), ("receive-wal",)}  # theirs has none
-    assert "--json" in answer.output or path in {("up",), ("gateway",), ("receive-wal",), ("kit", "make")}
+    assert "--json" in answer.output or path in {
+        ("up",),
+        ("gateway",),
+        ("receive-wal",),
+        ("kit", "make"),
+        ("kit", "unpack"),
+    }
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)

@@ -33,6 +33,19 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     processes: Mapping[str, bool] | None
     disks: Sequence[Mapping[str, Any]] | None
     certificate_expires_at: datetime | None
+    proof: Any = None
+    """What drills proved, and when."""
+    rpo: Any = None
+    """What would be lost if the machine went now, measured."""
+    rto_forecast_s: float | None = None
+    """How long it would take until the database serves again."""
+    rto_forecast_range_s: Sequence[float] | None = None
+    rto_forecast_from_runs: int | None = None
+    rto_last_drill: Any = None
+    regions: Any = None
+    """How far each repository is behind."""
+    wal_queue: Any = None
+    """WAL that waits to be archived, and when it fills the disk."""
 
 
 class TrailPage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
