@@ -282,6 +282,8 @@ async def test_a_backup_with_a_damaged_file_is_not_used_any_more_and_a_new_one_i
     assert (taken.repo, taken.kind, taken.why) == (1, BackupKind.FULL, "the last full backup is broken")
     newest = (await protected.platform.pgbackrest.catalogue()).of_repo(1)[-1]
     assert newest.is_good
+    clock = protected.platform.clock
+    await eventually(lambda: clock.now() > newest.consistent_from, what="the second of the backup's end is over")
     assert (await protected.plan(await protected.moment())).base.label == newest.label
 
 

@@ -131,7 +131,13 @@ class Protected:
         return segment
 
     async def backup(self, kind: BackupKind = BackupKind.INCR, repo: int = 1) -> str:
+        """Take a backup that a recovery to any later moment can begin with; gives its label.
+
+        pgBackRest knows the end of a backup to the second: within that second an older one is chosen.
+        """
         taken = await self.platform.backup_runs.take(kind, repo=repo, reason=RunReason.OPERATOR)
+        clock = self.platform.clock
+        await eventually(lambda: clock.now() > taken.consistent_from, what="the second of its end is over")
         return taken.label
 
     async def plan(self, to: datetime | None) -> RecoveryPlan:
