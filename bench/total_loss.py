@@ -105,8 +105,8 @@ async def main(options: argparse.Namespace) -> None:
     conf = directory / "by-hand.conf"
     lines = home.pgbackrest_config.read_text().replace(str(home.root), str(directory / "own"))
     conf.write_text(lines.replace("archive-async=y\n", ""))
-    plan = await platform.recoverer.plan(None)
-    print(f"{plan.base.database_bytes / 1e6:.0f} MB, {plan.wal_segments} WAL segments")
+    base = (await platform.pgbackrest.catalogue()).of_repo(2)[-1]
+    print(f"{base.database_bytes / 1e6:.0f} MB")
     await platform.server.stop("fast")
     platform.state.close()
     far = directory / "far"
