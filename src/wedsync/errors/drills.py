@@ -1,0 +1,21 @@
+"""Drills, and the witnesses they compare with: WS45x, WS46x."""
+
+from wedsync.errors.base import WedsyncError
+
+
+class DrillMadeWay(WedsyncError):
+    """A drill was broken off and cleared away, because a backup or a recovery began."""
+
+    code = "WS451"
+
+
+class WitnessRefused(WedsyncError):
+    """No witness can be taken here: the server or the role gives no exact place in the WAL."""
+
+    code = "WS460"
+
+
+class WitnessHeldUp(WedsyncError):
+    """No witness was taken now: transactions that write were open for too long."""
+
+    code = "WS461"
