@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
+
 from support.events import eventually
 from support.recoveries import Protected
 from wedsync.backup import RestoreTarget, TargetAction, TargetKind
 from wedsync.cluster import ServerState
 from wedsync.database import ConnectionTarget, Lsn
+from wedsync.errors import CannotConnect
 from wedsync.process import run
 
 _LONG = timedelta(minutes=5)
@@ -61,7 +64,7 @@ class StoppedCopy:
                         "select pg_is_in_recovery() and pg_get_wal_replay_pause_state() = 'paused'"
                     )
                 ).fetchone()
-        except Exception:
+        except (CannotConnect, psycopg.OperationalError):
             return False
         return row is not None and bool(row[0])
 
