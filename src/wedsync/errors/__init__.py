@@ -1,8 +1,8 @@
 """What can go wrong, each with a fixed code, what was seen and what to do next.
 
-A class is written in the module of its area and imported from here. Its code says which: WS1xx configuration and
-set-up, WS2xx cluster and database, WS3xx backup, WS4xx recovery, WS5xx migrations, WS6xx demo and tenants, WS8xx HTTP.
-Each has its own heading in `docs/reference/errors.md`, which is generated from these classes.
+A class is written in the module of its area and imported from here. Its code says which: WS1xx configuration
+and set-up, WS2xx cluster and database, WS3xx backup, WS4xx recovery, WS5xx migrations, WS6xx demo and tenants,
+WS8xx HTTP. Each has its own heading in `docs/reference/errors.md`, which is generated from these classes.
 """
 
 from wedsync.errors.backup import *
