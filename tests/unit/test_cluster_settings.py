@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wedsync.cluster import Machine, application_connections, max_connections, server_settings
 from wedsync.cluster.control import raised_for_recovery
 from wedsync.cluster.machine import _group_memory, _group_processors, _machine_memory
-from wedsync.cluster.settings import as_conf, quoted
+from wedsync.cluster.settings import as_conf, quoted, slot_room
 from wedsync.config import Config
 
 GB = 1 << 30
@@ -70,6 +70,11 @@ def test_the_configurations_own_settings_win() -> None:
     config = msgspec.convert({"cluster": {"settings": {"work_mem": "1GB", "jit": "off"}}}, Config)
     settings = server_settings(machine(), config)
     assert (settings["work_mem"], settings["jit"]) == ("1GB", "off")
+
+
+@pytest.mark.parametrize(("disk_gb", "room"), [(1, "512MB"), (10, "2560MB"), (40, "10240MB"), (4000, "65536MB")])
+def test_a_receiver_that_is_away_does_not_fill_the_disk(disk_gb: int, room: str) -> None:
+    assert slot_room(disk_gb * GB) == room
 
 
 def test_values_are_quoted_as_postgresql_reads_them() -> None:

@@ -2,17 +2,20 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from support.status_values import NOW, with_records
+from wedsync.backup.regions.given_up import GivenUp, lacks_from, note_given_up, read_given_up
 from wedsync.backup.regions.guard import Limits, Verdict, judge
 from wedsync.backup.regions.lag import Behind, PrimaryWal, QueueSample, behind, full_at
 from wedsync.backup.regions.lock import LockState, StoreLock, judge_lock
 from wedsync.backup.regions.records import Sighting
 from wedsync.backup.regions.s3 import Version
 from wedsync.backup.regions.undelete import plan_undelete
-from wedsync.config import RepositoryKind
+from wedsync.backup.wal import segment_name
+from wedsync.config import Home, RepositoryKind
 from wedsync.database import SEGMENT_BYTES, Lsn
 from wedsync.monitoring import State
 from wedsync.monitoring import judge as judge_facts
@@ -175,3 +178,46 @@ def test_what_is_wrong_with_regions_is_an_issue(
     facts = with_records(regions=(FIRST, second), wal_queue=waiting)
     issues = judge_facts(facts, NOW).issues
     assert [(issue.code, issue.severity) for issue in issues] == [(code, severity)]
+
+
+def primary(current: str, *, unarchived: str | None = None, finished: tuple[str, ...] = ()) -> PrimaryWal:
+    return PrimaryWal(
+        system_id="1",
+        current_segment=current,
+        lsn=Lsn(0),
+        finished=dict.fromkeys(finished, AT),
+        waiting=1 if unarchived else 0,
+        unarchived=unarchived,
+    )
+
+
+def test_a_region_lacks_all_from_the_first_segment_that_waits() -> None:
+    assert lacks_from(primary(name(9))) == name(9)
+    assert lacks_from(primary(name(9), unarchived=name(4))) == name(4)
+    assert lacks_from(primary(name(9), unarchived=name(8)), name(4)) == name(4), "it was given up then"
+
+
+def test_after_a_recovery_a_region_lacks_the_new_timeline_too() -> None:
+    one, two = partial(segment_name, 1), partial(segment_name, 2)
+    assert lacks_from(primary(two(9), finished=(two(7), two(8))), one(4)) == two(4)
+    assert lacks_from(primary(two(3), finished=()), one(4)) == two(3)
+
+
+def test_what_is_noted_of_a_given_up_region_is_what_the_server_says(home: Home) -> None:
+    home.root.mkdir(exist_ok=True)
+    noted = GivenUp(since=AT, why="it is away", lacks_from=segment_name(1, 4), returning=True)
+    note_given_up(home, noted)
+    assert read_given_up(home) == noted
+    assert home.given_up_settings.read_text() == f"wedsync.region_lacks_from = '{segment_name(1, 4)}'\n"
+    note_given_up(home, GivenUp(since=AT, why="it is away"))
+    assert not home.given_up_settings.exists(), "the first repository is elsewhere, too"
+    note_given_up(home, None)
+    assert read_given_up(home) is None
+
+
+def test_a_note_of_before_is_read(home: Home) -> None:
+    home.root.mkdir(exist_ok=True)
+    home.given_up.write_text('{"since": "2026-06-14T00:00:00+00:00", "why": "it is away"}')
+    found = read_given_up(home)
+    assert found is not None
+    assert (found.lacks_from, found.returning) == (None, False)

@@ -17,9 +17,11 @@ from support.events import eventually
 from wedsync.errors import ServerFailed
 from wedsync.process import (
     ProcessFact,
+    Pulse,
     RestartPolicy,
     Supervised,
     Supervisor,
+    beat_of,
     failures_after,
     is_alive,
     restart_delay,
@@ -253,3 +255,33 @@ async def test_a_fact_that_cannot_be_recorded_leaves_the_process_supervised(
     await eventually(lambda: len(pids) == 2)
     await cancel(task)
     assert "process_not_recorded" in caplog.text
+
+
+async def test_a_process_that_stands_still_is_killed_and_started_again(tmp_path: Path) -> None:
+    """A stopped process has a pid, and takes no signal but the last one."""
+    facts: list[Fact] = []
+    pids: list[int] = []
+    file = tmp_path / "beat"
+    words = f"import pathlib, time\nwhile True: pathlib.Path({str(file)!r}).touch(); time.sleep(0.05)"
+
+    def start() -> int:
+        pids.append(spawn(words))
+        return pids[-1]
+
+    process = supervised("worker", start, pulse=beat_of(file))
+    policy = RestartPolicy(hung_after=2 * SECOND)
+    task = asyncio.create_task(Supervisor([process], record=lambda *fact: facts.append(fact), policy=policy).run())
+    await eventually(file.exists, what="it beats")
+    os.kill(pids[0], signal.SIGSTOP)
+    await eventually(lambda: len(facts) == 4, what="it is started again")
+    await cancel(task)
+    assert [fact[1] for fact in facts] == ["started", "hung", "died", "restarted", "stopped"]
+    assert not is_alive(pids[0])
+
+
+def test_only_what_does_not_change_stands_still() -> None:
+    pulse = Pulse().after(7, SECOND).after(7, SECOND).after(7, SECOND)
+    assert pulse.stood == 2 * SECOND
+    assert pulse.after(8, SECOND).stood == timedelta(0)
+    assert pulse.after(None, SECOND).stood == timedelta(0)
+    assert pulse.after(7, timedelta(hours=1)).stood == 4 * SECOND, "the machine was stopped, and who looks with it"

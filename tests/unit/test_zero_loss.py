@@ -11,11 +11,12 @@ from wedsync.config import WhenDown, ZeroLossConfig, ZeroLossMode
 from wedsync.database import SEGMENT_BYTES, Lsn
 from wedsync.monitoring import Archiver, Database, Exposure, Facts, exposure_words, judge
 from wedsync.monitoring.exposure_rules import exposure_issues
-from wedsync.monitoring.facts import Records
+from wedsync.monitoring.facts import Records, Region
 from wedsync.zero_loss import Protection
 from wedsync.zero_loss.directory import received_segments, run_to_continue, tidy
 from wedsync.zero_loss.exposure import CommitLog, Sample
 from wedsync.zero_loss.guard import Guard, Receiving, after
+from wedsync.zero_loss.service import Sight
 
 BEGAN = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SYNC = ZeroLossConfig(mode=ZeroLossMode.SYNC, degrade_after=timedelta(seconds=3))
@@ -169,7 +170,18 @@ def test_what_is_not_archived_or_young_stays(tmp_path: Path) -> None:
     hour = timedelta(hours=1)
     assert tidy(tmp_path, archived_up_to=names[1], keep=hour, now=datetime.now(UTC)) == []
     assert [path.name for path in tidy(tmp_path, archived_up_to=None, keep=hour, now=later)] == []
-    assert [path.name for path in tidy(tmp_path, archived_up_to=names[1], keep=hour, now=later)] == names[:2]
+    kept = tidy(tmp_path, archived_up_to=names[1], keep=hour, now=later, lacks_from=names[1])
+    assert [path.name for path in kept] == names[:1]
+    assert [path.name for path in tidy(tmp_path, archived_up_to=names[1], keep=hour, now=later)] == names[1:2]
+
+
+def test_what_a_given_up_region_lacks_stays_on_all_timelines(tmp_path: Path) -> None:
+    old, new = f"0000000100000000{3:08X}", f"0000000200000000{3:08X}"
+    for name in (old, new):
+        write_segment(tmp_path / name[:8], name)
+    late = datetime.now(UTC) + timedelta(days=30)
+    assert tidy(tmp_path, archived_up_to=new, keep=timedelta(0), now=late, lacks_from=old) == []
+    assert len(tidy(tmp_path, archived_up_to=new, keep=timedelta(0), now=late)) == 2
 
 
 def exposed(mode: str, in_force_s: float = 0.0, **more: object) -> Exposure:
@@ -225,6 +237,55 @@ def test_a_measurement_of_long_ago_is_an_issue_while_the_keeper_runs() -> None:
 
 
 def test_the_sentence_says_what_would_be_lost() -> None:
-    assert "nothing that was acknowledged" in exposure_words(exposed("sync"))
-    assert "the commits of the last" in exposure_words(exposed("archive", 31))
-    assert exposure_words(None) == "not measured yet"
+    assert "nothing that was acknowledged" in exposure_words(Records(exposure=exposed("sync")))
+    assert "the commits of the last" in exposure_words(Records(exposure=exposed("archive", 31)))
+    assert exposure_words(None) == exposure_words(Records()) == "not measured yet"
+
+
+def test_the_sentence_says_that_a_given_up_region_is_why() -> None:
+    second = Region(repo=2, kind="s3", seen_at=NOW, reachable=False, since=NOW, given_up_at=NOW)
+    records = Records(exposure=exposed("archive", 700), regions=(second,))
+    assert "goes on without repository 2" in exposure_words(records)
+    facts = Facts(collected_at=NOW, database=Database(connects=True, in_recovery=False), records=records)
+    codes = [issue.code for issue in judge(facts, NOW).issues]
+    assert "region_given_up" in codes
+    assert "exposure_high" not in codes, "one cause is told once"
+
+
+SEGMENT = "00000001000000020000000{}"
+
+
+def sight(unarchived: str | None, lacks_from: str | None) -> Sight:
+    return Sight(
+        at=BEGAN,
+        flushed="2/9000000",
+        last_commit_at=BEGAN,
+        segment=SEGMENT.format(9),
+        unarchived=unarchived,
+        lacks_from=lacks_from,
+        receives=False,
+        received=None,
+        receive_lag_s=None,
+        slot_lsn=None,
+        slot_status=None,
+        slot_bytes=None,
+        is_sync=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("unarchived", "lacks_from", "safe"),
+    [
+        (None, None, "2/9000000"),
+        (SEGMENT.format(8), None, "2/8000000"),
+        (None, SEGMENT.format(4), "2/4000000"),
+        (SEGMENT.format(8), SEGMENT.format(4), "2/4000000"),
+        (SEGMENT.format(3), SEGMENT.format(4), "2/3000000"),
+        (None, SEGMENT.format(4).replace("1", "2", 1), "0/0"),
+    ],
+    ids=["archived", "waits", "given up", "given up and waits", "waits since before", "another timeline"],
+)
+def test_what_a_given_up_region_lacks_is_not_in_the_archive(
+    unarchived: str | None, lacks_from: str | None, safe: str
+) -> None:
+    assert sight(unarchived, lacks_from).archived == Lsn.parse(safe)

@@ -240,8 +240,6 @@ class Platform:
             clock=self.clock,
             keep=settings.keep,
             may_run=may_run,
-            # While archiving goes on without the second region, this is all that has the WAL besides the first.
-            may_tidy=lambda: not self.home.given_up.exists(),
         )
 
     def zero_loss_service(self) -> "ZeroLossService":
@@ -276,7 +274,11 @@ class Platform:
         from wedsync.backup import RegionWatch
 
         return RegionWatch(
-            pgbackrest=self.pgbackrest, state=self.state, monitor=self.monitor_target, clock=self.clock
+            pgbackrest=self.pgbackrest,
+            state=self.state,
+            monitor=self.monitor_target,
+            clock=self.clock,
+            reload=self.server.reload,
         )
 
     def heartbeat_service(self) -> "HeartbeatService":

@@ -21,7 +21,7 @@ from wedsync.backup import lock_check, serve_backup_host
 from wedsync.cluster import supervised_server
 from wedsync.errors import Busy, ServerFailed, WedsyncError
 from wedsync.events import Event, observe
-from wedsync.process import FileLock, is_alive, spawn_detached, wait_for_exit
+from wedsync.process import FileLock, beat, beat_of, is_alive, spawn_detached, wait_for_exit
 from wedsync.process.supervision import ProcessFact, Record, Supervised, Supervisor
 from wedsync.state import as_text
 
@@ -34,6 +34,7 @@ async def run_keeper(platform: Platform) -> None:
     """Backups by schedule, shelter of WAL, heartbeat, queued maintenance, until cancelled; one keeper a home."""
     with service_lock(platform, "keeper"):
         async with asyncio.TaskGroup() as group:
+            group.create_task(beat(platform.home.beat("keeper"), platform.clock), name="beat")
             if platform.takes_backups:
                 platform.pgbackrest.write_config()
                 group.create_task(platform.backup_mirror().run(), name="mirror")
@@ -76,7 +77,10 @@ async def run_receiver(platform: Platform) -> None:
 
     with service_lock(platform, "receiver"):
         require_directory(platform.home.resolve(platform.config.backup.zero_loss.directory))
-        await platform.receiver(may_run=lambda: why_server_must_wait(platform)).run()
+        receiver = platform.receiver(may_run=lambda: why_server_must_wait(platform))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(beat(platform.home.beat("receiver"), platform.clock), name="beat")
+            group.create_task(receiver.run(), name="receiver")
 
 
 async def run_gateway(platform: Platform) -> None:
@@ -155,7 +159,7 @@ async def run_supervisor(platform: Platform) -> None:
         processes: list[Supervised] = []
         if receives_here(platform):
             processes.append(
-                _own(platform, "receiver")
+                _own(platform, "receiver", beats=True)
             )  # stopped last: it takes what the server writes at its end
         if platform.is_local:
             processes.append(
@@ -165,7 +169,7 @@ async def run_supervisor(platform: Platform) -> None:
                     may_start=lambda: why_server_must_wait(platform),
                 )
             )
-        processes += [_own(platform, "keeper"), _own(platform, "gateway")]
+        processes += [_own(platform, "keeper", beats=True), _own(platform, "gateway")]
         await Supervisor(processes, record=_record(platform)).run()
 
 
@@ -285,7 +289,7 @@ def last_words(platform: Platform, name: str) -> str:
     return " / ".join(line.strip() for line in lines[-3:]) or "it printed nothing"
 
 
-def _own(platform: Platform, name: str) -> Supervised:
+def _own(platform: Platform, name: str, *, beats: bool = False) -> Supervised:
     async def start() -> int:
         pid = spawn_service(platform, name)
         await wait_for_service(platform, name, pid)
@@ -294,7 +298,13 @@ def _own(platform: Platform, name: str) -> Supervised:
     async def stop(pid: int) -> None:
         await _end(pid, within=_GOES_DOWN)
 
-    return Supervised(name=name, start=start, stop=stop, find_running=lambda: running_pid(platform, name))
+    return Supervised(
+        name=name,
+        start=start,
+        stop=stop,
+        find_running=lambda: running_pid(platform, name),
+        pulse=beat_of(platform.home.beat(name)) if beats else None,
+    )
 
 
 async def _end(pid: int, *, within: timedelta) -> None:

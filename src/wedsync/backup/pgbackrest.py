@@ -181,7 +181,8 @@ class PgBackRest:
         """
         for directory in (self.home.spool, self.home.log / "pgbackrest", self.home.run / "pgbackrest"):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        archived = self.config_text(only=None if read_given_up(self.home) is None else 1)
+        given_up = read_given_up(self.home)
+        archived = self.config_text(only=None if given_up is None or given_up.returning else 1)
         write_private(self.home.archive_config, archived.encode(), replace=True)
         write_private(self.home.pgbackrest_config, self.config_text().encode(), replace=True)
         return self.home.pgbackrest_config

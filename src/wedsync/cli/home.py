@@ -146,7 +146,7 @@ async def _status(home_path: str | None, *, as_json: bool) -> Exit:
         if window
         else "recovery window  none"
     )
-    click.echo(f"exposure         {exposure_words(facts.records.exposure if facts.records else None)}")
+    click.echo(f"exposure         {exposure_words(facts.records)}")
     click.echo(
         "processes        "
         + ", ".join(f"{name} {'runs' if runs else 'is down'}" for name, runs in (facts.processes or {}).items())

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 import signal
 import stat
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -29,7 +30,7 @@ from wedsync.cluster.machine import measure_machine
 from wedsync.cluster.ports import require_free_port
 from wedsync.cluster.secrets import write_private
 from wedsync.cluster.serverlog import LogReader, without_prefix
-from wedsync.cluster.settings import as_conf, server_settings
+from wedsync.cluster.settings import as_conf, quoted, server_settings, slot_room
 from wedsync.config import Config, Home, ZeroLossMode
 from wedsync.database import ConnectionTarget
 from wedsync.errors import (
@@ -252,6 +253,9 @@ class Server:
                 "unix_socket_permissions": "0700",
                 "log_directory": str(self.home.log),
                 "archive_command": archive_command,
+                "max_slot_wal_keep_size": slot_room(
+                    shutil.disk_usage((self.home.pgdata / "pg_wal").resolve()).total
+                ),
             }
             | await self._encryption()
             | self.config.cluster.settings
@@ -263,7 +267,10 @@ class Server:
             self._sync_file.unlink(missing_ok=True)  # as it was when the backup was taken
         text = "# Written by wedsync at each start; changes are lost. Set them in wedsync.toml.\n"
         files = {
-            "wedsync.conf": text + as_conf(settings) + f"include_if_exists = '{self._sync_file.name}'\n",
+            "wedsync.conf": text
+            + as_conf(settings)
+            + f"include_if_exists = '{self._sync_file.name}'\n"
+            + f"include_if_exists = {quoted(str(self.home.given_up_settings))}\n",
             "pg_hba.conf": hba_file(
                 in_recovery=in_recovery, has_receiver=self.has_receiver, tcp=bool(self._addresses())
             ),

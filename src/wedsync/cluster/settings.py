@@ -56,7 +56,6 @@ _FIXED = {
     "hot_standby": "on",
     "max_wal_senders": "10",
     "max_replication_slots": "10",
-    "max_slot_wal_keep_size": "8GB",  # a forgotten slot must not fill the disk
     "track_commit_timestamp": "on",
     "checkpoint_timeout": "5min",  # bounds crash recovery
     "checkpoint_completion_target": "0.9",
@@ -102,6 +101,14 @@ _FIXED = {
     "timezone": "UTC",
     "cluster_name": "wedsync",
 }
+
+
+def slot_room(disk_bytes: int) -> str:
+    """`max_slot_wal_keep_size` for a disk of this size: a receiver that is away must not fill it.
+
+    A quarter is a day's outage for most, and leaves the archive its own.
+    """
+    return f"{_between(512, disk_bytes // 4 // _MB, 64 * 1024)}MB"
 
 
 def _archiving(config: Config) -> dict[str, str]:

@@ -52,6 +52,15 @@ class Home:
         return self.root / "given-up.json"
 
     @property
+    def given_up_settings(self) -> Path:
+        """What the server says of it; not in the data directory, which a recovery replaces."""
+        return self.root / "given-up.conf"
+
+    def beat(self, service: str) -> Path:
+        """Touched each second by a service that works."""
+        return self.run / f"{service}.beat"
+
+    @property
     def spool(self) -> Path:
         """pgBackRest's spool of asynchronous archiving."""
         return self.root / "spool"

@@ -4,15 +4,16 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from wedsync.monitoring.backup_rules import archive_issues
-from wedsync.monitoring.facts import Exposure, Facts
+from wedsync.monitoring.facts import Exposure, Facts, Records
 from wedsync.monitoring.issues import Issue, State
+from wedsync.monitoring.region_rules import region_issues
 from wedsync.words import duration_words, size_words
 
 MEASURED_WITHIN = timedelta(minutes=1)
 ASYNC_TARGET = timedelta(seconds=1)
 ASYNC_CRITICAL = timedelta(seconds=10)
 ARCHIVE_AT_LEAST = timedelta(minutes=5)
-_SAID = frozenset({"archiving_fails", "archiving_late", "archiving_off"})
+_SAID = frozenset({"archiving_fails", "archiving_late", "archiving_off", "region_given_up"})
 """Why more would be lost: then that is the issue, and the amount stands in a line of its own."""
 SLOT_WARNING_BYTES = 1_000_000_000
 SLOT_CRITICAL_BYTES = 4_000_000_000
@@ -27,7 +28,8 @@ def exposure_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
     if exposure is None:
         return
     yield from _protection_issues(exposure)
-    if exposure.mode != "archive" or not any(issue.code in _SAID for issue in archive_issues(facts, now)):
+    said = {issue.code for issue in (*archive_issues(facts, now), *region_issues(facts, now))}
+    if exposure.mode != "archive" or not said & _SAID:
         yield from _amount_issues(exposure, facts)
     yield from _slot_issues(exposure)
     if now - exposure.measured_at > MEASURED_WITHIN and (facts.processes or {}).get("keeper"):
@@ -98,13 +100,15 @@ def _slot_issues(exposure: Exposure) -> Iterator[Issue]:
             severity=State.CRITICAL if critical else State.WARNING,
             code="slot_behind",
             words=f"the server keeps {size_words(held)} of WAL for a receiver that does not fetch it",
-            next_step="start the receiver; the slot is given up at 8 GB, so that the disk does not fill",
+            next_step="start the receiver; the slot is given up at max_slot_wal_keep_size, so that the disk does"
+            " not fill",
         )
 
 
-def exposure_words(exposure: Exposure | None) -> str:
+def exposure_words(records: Records | None) -> str:
     """`if the machine went now: …`, in a line."""
-    if exposure is None:
+    exposure = records.exposure if records else None
+    if records is None or exposure is None:
         return "not measured yet"
     match exposure.mode:
         case "sync":
@@ -115,5 +119,8 @@ def exposure_words(exposure: Exposure | None) -> str:
             kept = "nothing would be lost"
         case _:
             kept = f"the commits of the last {duration_words(exposure.in_force_s)} would be lost"
+            given_up = [region.repo for region in records.regions if region.given_up_at is not None]
+            if given_up:
+                kept = f"{kept}, for archiving goes on without repository {given_up[0]}"
     worst = f"; at worst {duration_words(exposure.worst_24h_s)} in the last day" if exposure.worst_24h_s else ""
     return f"if the machine went now, {kept}{worst}"

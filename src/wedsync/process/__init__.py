@@ -2,6 +2,7 @@
 
 from wedsync.process.locks import FileLock, LockHolder
 from wedsync.process.priority import Priority
+from wedsync.process.pulse import Pulse, beat, beat_of
 from wedsync.process.run import Finished, run, spawn_detached
 from wedsync.process.stream import Stream, stream
 from wedsync.process.supervision import (
@@ -20,10 +21,13 @@ __all__ = [
     "LockHolder",
     "Priority",
     "ProcessFact",
+    "Pulse",
     "RestartPolicy",
     "Stream",
     "Supervised",
     "Supervisor",
+    "beat",
+    "beat_of",
     "failures_after",
     "is_alive",
     "restart_delay",

@@ -6,6 +6,7 @@ when it comes back, and takes them over.
 
 import asyncio
 import os
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import ClassVar, Protocol
 from wedsync.clock import Clock, SystemClock
 from wedsync.errors import WedsyncError
 from wedsync.events import Event, observe
+from wedsync.process.pulse import LOOK_EVERY, Pulse
 from wedsync.process.watch import wait_for_exit
 
 
@@ -27,6 +29,8 @@ class ProcessFact(StrEnum):
     ADOPTED = "adopted"
     """It ran already when the supervisor came."""
     DIED = "died"
+    HUNG = "hung"
+    """It stood still, and was killed."""
     RESTARTED = "restarted"
     START_FAILED = "start_failed"
     WAITING = "waiting"
@@ -83,16 +87,20 @@ class Supervised:
     """Its pid if it runs already."""
     may_start: Callable[[], str | None] = nothing_against_it
     """Why it must not be started now; None if it may. Asked before each start, and again every second."""
+    pulse: Callable[[], int | None] | None = None
+    """Something that changes while it works; without, it works as long as it runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
-    """How fast a process that keeps dying is started again."""
+    """How fast a process that keeps dying is started again, and when one that stands still is killed."""
 
     base: timedelta = timedelta(seconds=1)
     longest: timedelta = timedelta(minutes=1)
     settled_after: timedelta = timedelta(minutes=1)
     """A process that was up this long has no failures behind it."""
+    hung_after: timedelta = timedelta(seconds=30)
+    """A process with a pulse that stood still for this long is killed."""
 
 
 def restart_delay(failures: int, policy: RestartPolicy | None = None) -> timedelta:
@@ -162,7 +170,7 @@ class Supervisor:
         """Wait until the process has ended; gives the pause before its next start."""
         watch.pid, watch.told_reason = pid, None
         since = monotonic()
-        await wait_for_exit(pid)
+        await self._until_ended(process, pid)
         status = _exit_status(pid)
         watch.pid = None
         up_for = timedelta(seconds=monotonic() - since)
@@ -179,6 +187,25 @@ class Supervisor:
             f"process {pid}{status} after {up_for.total_seconds():.1f} s; restart in {pause.total_seconds():g} s",
         )
         return pause
+
+    async def _until_ended(self, process: Supervised, pid: int) -> None:
+        """Return when it has ended; kill it if it stands still."""
+        ended = asyncio.create_task(wait_for_exit(pid))
+        try:
+            pulse, looked = Pulse(), monotonic()
+            while process.pulse is not None and not ended.done():
+                await asyncio.wait([ended], timeout=LOOK_EVERY.total_seconds())
+                before, looked = looked, monotonic()
+                pulse = pulse.after(process.pulse(), timedelta(seconds=looked - before))
+                if pulse.stood >= self._policy.hung_after and not ended.done():
+                    stood = f"process {pid} stood still for {pulse.stood.total_seconds():.0f} s and was killed"
+                    self._tell(process, ProcessFact.HUNG, stood)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                    break
+            await ended
+        finally:
+            ended.cancel()
 
     async def _start(self, process: Supervised, watch: _Watch) -> int | None:
         """The pid of the process just started; None, a second later, if it may not start now."""

@@ -75,6 +75,8 @@ select here.current_segment, here.lsn, control.system_identifier::text as system
                    from pg_ls_waldir()
                   where name ~ '^[0-9A-F]{24}$' and left(name, 8) = left(here.current_segment, 8)
                     and name < here.current_segment), '{}') as finished,
-       (select count(*) from pg_ls_archive_statusdir() where name ~ '^[0-9A-F]{24}[.]ready$') as waiting
-  from here, pg_control_system() as control
+       queue.waiting, queue.unarchived
+  from here, pg_control_system() as control,
+       (select count(*) as waiting, min(left(name, 24)) as unarchived
+          from pg_ls_archive_statusdir() where name ~ '^[0-9A-F]{24}[.]ready$') as queue
  where not pg_is_in_recovery();

@@ -86,16 +86,20 @@ def system_of(segment: Path) -> str | None:
     return str(system) if info & _LONG_HEADER else None
 
 
-def tidy(root: Path, *, archived_up_to: str | None, keep: timedelta, now: datetime) -> list[Path]:
+def tidy(
+    root: Path, *, archived_up_to: str | None, keep: timedelta, now: datetime, lacks_from: str | None = None
+) -> list[Path]:
     """Remove what is older than `keep` and in the archive; what was removed.
 
     `archived_up_to` is the newest segment that is archived, on the timeline of now; those of other timelines were
-    archived, or put aside by a recovery, when theirs ended: they stay for a week all the same.
+    archived, or put aside by a recovery, when theirs ended: they stay for a week all the same. From the place of
+    `lacks_from` on, whatever the timeline, this is all that has the WAL besides the machine itself: it stays.
     """
     gone: list[Path] = []
     for run in runs(root):
         for segment in list(segments_of(run)):
-            if not segment.is_partial and _is_over(segment, archived_up_to, keep, now):
+            is_only_copy = lacks_from is not None and segment.name[8:] >= lacks_from[8:]
+            if not segment.is_partial and not is_only_copy and _is_over(segment, archived_up_to, keep, now):
                 segment.source.unlink(missing_ok=True)
                 gone.append(segment.source)
     return gone

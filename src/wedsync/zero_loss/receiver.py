@@ -65,6 +65,8 @@ class Place:
 
     timeline: int
     last_archived: str | None
+    lacks_from: str | None
+    """The first segment that the second region may lack while it is given up."""
     slot_status: str | None
     """`reserved`, `extended`, `unreserved`, `lost`; `None`: there is no slot."""
 
@@ -82,12 +84,8 @@ class Receiver:
         keep: timedelta,
         slot: str = RECEIVER,
         may_run: Callable[[], str | None] = lambda: None,
-        may_tidy: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`target` signs in as a role with REPLICATION. `may_run` says why it has to wait now.
-
-        `may_tidy`: whether what the server calls archived is in every repository.
-        """
+        """`target` signs in as a role with REPLICATION. `may_run` says why it has to wait now."""
         self._engine = engine
         self._target = replace(target, application_name=slot)
         self._directory = directory
@@ -95,7 +93,6 @@ class Receiver:
         self._keep = keep
         self._slot = slot
         self._may_run = may_run
-        self._may_tidy = may_tidy
         self._is_behind = False
 
     async def run(self) -> None:
@@ -173,10 +170,11 @@ class Receiver:
         while True:
             with suppress(DatabaseError, OSError):
                 place = await self._place(connection)
-                if place is not None and self._may_tidy():
+                if place is not None:
                     tidy(
                         self._directory,
                         archived_up_to=place.last_archived,
+                        lacks_from=place.lacks_from,
                         keep=self._keep,
                         now=self._clock.now(),
                     )

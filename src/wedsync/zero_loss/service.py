@@ -1,5 +1,6 @@
 """The keeper's watch over the receiver: who is waited for, and what would be lost."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ from wedsync.zero_loss.receiver import RECEIVER
 from wedsync.zero_loss.records import Measured, record
 
 _LOOK_EVERY = timedelta(seconds=1)
+_LOOKS_WITHIN_S = 10.0
+"""A server process that does not answer is not waited for: another one may."""
 _RECORD_EVERY_S = 10.0
 _PER_LOG = 0x1_0000_0000 // SEGMENT_BYTES
 
@@ -54,6 +57,8 @@ class Sight:
     last_commit_at: datetime | None
     segment: str
     unarchived: str | None
+    lacks_from: str | None
+    """The first segment that the second region may lack while it is given up: this machine alone may have it."""
     receives: bool
     received: str | None
     receive_lag_s: float | None
@@ -65,8 +70,12 @@ class Sight:
 
     @property
     def archived(self) -> Lsn:
-        """Up to where all WAL is in the archive: before the first segment that waits, or the present one."""
-        first = min(filter(None, (self.unarchived, self.segment)), key=_start_of)
+        """Up to where all WAL is in the archive: before the first segment that waits or that a region lacks, or
+        the present one.
+        """
+        if self.lacks_from is not None and self.lacks_from[:8] != self.segment[:8]:
+            return Lsn(0)  # a timeline that began since, and where its parent was left is not known yet
+        first = min(filter(None, (self.unarchived, self.lacks_from, self.segment)), key=_start_of)
         return Lsn(_start_of(first))
 
 
@@ -107,12 +116,13 @@ class ZeroLossService:
             try:
                 async with await self._monitor.connect(connect_timeout=timedelta(seconds=5)) as connection:
                     while True:
-                        await self.look(connection)
+                        async with asyncio.timeout(_LOOKS_WITHIN_S):
+                            await self.look(connection)
                         told = False
                         await self._clock.sleep(_LOOK_EVERY)
             except (WedsyncError, DatabaseError, StateError, OSError) as error:
                 if not told:
-                    observe(ExposureNotMeasured(message=" ".join(str(error).split())))
+                    observe(ExposureNotMeasured(message=" ".join(str(error).split()) or "it did not answer"))
                 told = True
             await self._clock.sleep(_LOOK_EVERY)
 

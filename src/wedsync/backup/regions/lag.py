@@ -22,6 +22,8 @@ class PrimaryWal:
     """When each was written to last."""
     waiting: int
     """Finished segments that some repository still lacks: they cannot be removed."""
+    unarchived: str | None = None
+    """The first of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ async def read_primary_wal(target: ConnectionTarget) -> PrimaryWal | None:
         lsn=Lsn.parse(row["lsn"]),
         finished={name: datetime.fromtimestamp(float(at), UTC) for name, at in finished.items()},
         waiting=row["waiting"],
+        unarchived=row["unarchived"],
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -11,12 +12,12 @@ from psycopg import Error as DatabaseError
 from wedsync.backup.commits import CommitReader
 from wedsync.backup.configuration import repositories
 from wedsync.backup.pgbackrest import PgBackRest
-from wedsync.backup.regions.fill import RegionFiller
-from wedsync.backup.regions.given_up import GivenUp, note_given_up, read_given_up
+from wedsync.backup.regions.given_up import GivenUp
 from wedsync.backup.regions.guard import Limits, Verdict, judge, why
 from wedsync.backup.regions.lag import PrimaryWal, QueueSample, behind, full_at
 from wedsync.backup.regions.look import NewestSegments, read_primary_wal
 from wedsync.backup.regions.records import RegionRecords, Sighting
+from wedsync.backup.regions.second import SecondRegion
 from wedsync.backup.wal import number_of, segment_name, timeline_of
 from wedsync.clock import Clock
 from wedsync.database import SEGMENT_BYTES, ConnectionTarget
@@ -48,23 +49,6 @@ class RegionBack(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegionGivenUp(Event):
-    """Archiving goes on without the second region, which gets its WAL from the first later; nothing is lost."""
-
-    level: ClassVar[str] = "error"
-    repo: int
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionTakenBack(Event):
-    """Archiving goes to the second region again, which got what it lacked from the first."""
-
-    repo: int
-    filled_segments: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RegionsNotWatched(Event):
     """The look at the regions failed; it is tried again."""
 
@@ -73,22 +57,30 @@ class RegionsNotWatched(Event):
 
 
 class RegionWatch:
-    """Looks at every repository, writes down what it saw, gives the second region up and takes it back."""
+    """Looks at every repository, writes down what it saw, has the second region given up and taken back."""
 
     def __init__(
-        self, *, pgbackrest: PgBackRest, state: StateStore, monitor: ConnectionTarget, clock: Clock
+        self,
+        *,
+        pgbackrest: PgBackRest,
+        state: StateStore,
+        monitor: ConnectionTarget,
+        clock: Clock,
+        reload: Callable[[], Awaitable[None]],
     ) -> None:
+        """`reload` lets the server read its settings again, if it is ours."""
         self._pgbackrest = pgbackrest
         self._monitor = monitor
         self._clock = clock
         self._commits = CommitReader(pgbackrest=pgbackrest, state=state)
         self._newest = NewestSegments(pgbackrest)
-        self._filler = RegionFiller(pgbackrest)
+        self._second = SecondRegion(pgbackrest=pgbackrest, clock=clock, reload=reload)
         self.records = RegionRecords(state)
 
     async def run(self) -> None:
         """Look again and again, more often while the disk is short of room, until cancelled."""
         self.records.forget_others(self._pgbackrest.repos)
+        await self._second.tell()
         while True:
             pause = _LOOK_EVERY
             try:
@@ -108,7 +100,7 @@ class RegionWatch:
         full = full_at([*self.records.queue(), queue])
         self.records.add(queue, full_at=full)
         before = self.records.sightings()
-        given_up = read_given_up(self._pgbackrest.home)
+        given_up = await self._second.given_up(primary)
         seen = await asyncio.gather(
             *(self._see(repo, primary, before.get(repo)) for repo in self._pgbackrest.repos)
         )
@@ -194,35 +186,19 @@ class RegionWatch:
             queue=queue,
             full_at=full,
             limits=Limits(after=self._pgbackrest.config.give_up_after, least_free_bytes=self._least_free_bytes),
-            given_up=given_up is not None,
+            given_up=given_up is not None and not given_up.returning,
             now=self._clock.now(),
         )
         match verdict:
             case Verdict.LEAVE:
-                pass
+                if given_up is not None and given_up.returning and second is not None and second.reachable:
+                    await self._second.take_back(given_up, primary.system_id)
             case Verdict.GIVE_UP:
                 assert second is not None  # noqa: S101 - only a seen one is given up
-                self.give_up(why(second, queue))
+                await self._second.give_up(why(second, queue), primary, before=given_up)
             case Verdict.TAKE_BACK:
-                await self.take_back(primary.system_id)
-
-    def give_up(self, reason: str) -> None:
-        """Let archiving go on without the second region."""
-        note_given_up(self._pgbackrest.home, GivenUp(since=self._clock.now(), why=reason))
-        self._pgbackrest.write_config()
-        observe(RegionGivenUp(repo=2, message=reason))
-
-    async def take_back(self, system_id: str) -> int:
-        """Fill the second region up, archive to it again, and fill what was archived meanwhile.
-
-        Gives the number of segments that it got. What fails leaves it given up.
-        """
-        filled = await self._filler.fill(source=1, repo=2, system_id=system_id)
-        note_given_up(self._pgbackrest.home, None)
-        self._pgbackrest.write_config()
-        filled += await self._filler.fill(source=1, repo=2, system_id=system_id)
-        observe(RegionTakenBack(repo=2, filled_segments=filled))
-        return filled
+                assert given_up is not None  # noqa: S101 - only a given-up one is taken back
+                await self._second.take_back(given_up, primary.system_id)
 
 
 def _tell(seen: Sighting, before: Sighting | None) -> None:
