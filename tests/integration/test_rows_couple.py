@@ -205,3 +205,33 @@ async def test_an_erasure_reaches_what_undo_keeps(times: TwoTimes, couple: str, 
     await times.run(f"select ops.erase_row_recoveries('couple_id', '{couple}', '')")
     (kept,) = await times.run("select count(*) from ops.row_recovery_rows")
     assert kept["count"] == 0
+
+
+async def test_undo_never_touches_a_row_that_became_somebody_elses(
+    times: TwoTimes, two_tenants: TwoTenants, couple: str
+) -> None:
+    theirs = two_tenants.theirs.couple
+    await times.run(f"delete from public.files where couple_id = '{couple}'")
+    done = await times.bring_back(couple)
+    assert done.recovery is not None
+    moved = await times.run(
+        "set session_replication_role = replica",
+        f"update public.files set couple_id = '{theirs}' where couple_id = '{couple}' returning id",
+    )
+    assert moved
+    before = await contents(times.now)
+    order = await times.recoverer.undo_order(
+        UUID(done.recovery), by="tester", reason=None, decisions=Decisions(on_conflict=OnConflict.PAST)
+    )
+    plan = await times.recoverer.plan_undo(order)
+    asked = [c for c in plan.conflicts if c.table == "public.files"]
+    assert [(c.why, c.choices) for c in asked] == [(Why.SOMEBODY_ELSES, (Choice.KEEP,))] * len(moved)
+    with pytest.raises(RowConflicts):
+        await times.recoverer.undo(order)
+    assert await contents(times.now) == before
+    keep = Decisions(on_conflict=OnConflict.KEEP)
+    await times.recoverer.undo(
+        await times.recoverer.undo_order(UUID(done.recovery), by="tester", reason=None, decisions=keep)
+    )
+    after = await contents(times.now)
+    assert after["files"] == before["files"]

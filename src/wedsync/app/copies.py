@@ -120,6 +120,15 @@ async def make_preview(
     return await wish.told(copy, Answer.MADE, plan)
 
 
+def still_shows(platform: Platform, preview: Preview) -> bool:
+    """Whether a preview is there and shows the moment that it showed; then it counts as used."""
+    listed = platform.copies.registry.find(preview.id)
+    if listed is None or listed.stage is Stage.MAKING or listed.target_at != preview.at:
+        return False
+    platform.copies.registry.used(preview.id, at=platform.clock.now())
+    return True
+
+
 async def list_previews(platform: Platform) -> list[Preview]:
     """The previews there are, oldest first."""
     _require(platform)

@@ -10,7 +10,7 @@ import msgspec
 from psycopg.sql import SQL
 
 from wedsync.app.backups import record
-from wedsync.app.copies import Preview, make_preview, preview_target
+from wedsync.app.copies import Preview, make_preview, preview_target, still_shows
 from wedsync.app.platform import Platform
 from wedsync.database import ConnectionTarget
 from wedsync.errors import UsageProblem
@@ -26,6 +26,7 @@ from wedsync.rows import (
     RowPlan,
     RowRecoverer,
     Scope,
+    choose_rows,
 )
 from wedsync.tenants import (
     OWNER_COLUMNS,
@@ -53,7 +54,7 @@ class RowRequest(msgspec.Struct, frozen=True, kw_only=True):
     couple: str | None = None
     table: str | None = None
     where: str | None = None
-    """An SQL condition on the rows of `table`; from the command line only."""
+    """An SQL condition on the rows of `table`, which only reads; from the command line only."""
     on_conflict: OnConflict = OnConflict.ASK
     choices: tuple[RowChoice, ...] = ()
     mistake_by: tuple[str, ...] = ()
@@ -127,16 +128,20 @@ async def bring_back(
     platform: Platform,
     request: RowRequest,
     *,
+    planned: RowsAnswer | None = None,
     expected: str | None = None,
     by: str,
     report: Report = silently,
 ) -> RowsAnswer:
     """Make the rows what they were, in one transaction.
 
-    `expected` is the fingerprint of the plan that was agreed to. Raises `RowConflicts`, `RowsChangedSince`,
-    `RowsLocked`, `RowsRefused`, `ErasedForGood`: each means that nothing was done.
+    `planned` is the plan that was agreed to, whose preview is used again; or `expected` is its fingerprint. Raises
+    `RowConflicts`, `RowsChangedSince`, `RowsLocked`, `RowsRefused`, `ErasedForGood`: each means that nothing was
+    done.
     """
-    preview, past, order = await _order(platform, request, by=by, report=report)
+    known = planned.preview if planned is not None else None
+    expected = planned.plan.fingerprint if planned is not None and expected is None else expected
+    preview, past, order = await _order(platform, request, by=by, report=report, known=known)
     what = {"couple": request.couple, "table": request.table, "to": request.to, "reason": request.reason}
     record(platform, by, "recover rows", {name: value for name, value in what.items() if value is not None})
     began = monotonic()
@@ -172,14 +177,16 @@ async def list_row_recoveries(platform: Platform, *, limit: int = 100) -> tuple[
 
 
 async def _order(
-    platform: Platform, request: RowRequest, *, by: str, report: Report
+    platform: Platform, request: RowRequest, *, by: str, report: Report, known: Preview | None = None
 ) -> tuple[Preview, ConnectionTarget, RowOrder]:
     """The copy at the moment, and what is asked of it."""
     couple = parse_id(request.couple, "--couple") if request.couple is not None else None
     if (couple is None) == (request.table is None):
         raise UsageProblem("say which rows", hint="a couple, or a table: --couple ID, or --table NAME")
     moment = parse_moment(request.to)
-    preview = await make_preview(platform, request.to, by=by, report=report)
+    preview = known if known is not None and still_shows(platform, known) else None
+    if preview is None:
+        preview = await make_preview(platform, request.to, by=by, report=report)
     past = preview_target(platform, preview.id)
     erasures = ErasureBook(platform.state).all()
     notes: tuple[str, ...] = ()
@@ -187,7 +194,7 @@ async def _order(
         rows = await read_couple_rows(platform.owner_target, past, couple, erasures)
         words, scopes, notes = f"couple {couple}", rows.scopes, rows.notes
     else:
-        words, scopes = _of_table(request)
+        words, scopes = await _of_table(platform, past, request)
     order = RowOrder(
         words=words,
         scopes=scopes,
@@ -206,15 +213,14 @@ async def _order(
     return preview, past, order
 
 
-def _of_table(request: RowRequest) -> tuple[str, Sequence[Scope]]:
+async def _of_table(
+    platform: Platform, past: ConnectionTarget, request: RowRequest
+) -> tuple[str, Sequence[Scope]]:
     table = str(request.table)
     name = table if "." in table else f"public.{table}"
     if request.where is None:
         return name, (Scope(table=name, where=SQL("true"), whole=True),)
-    if ";" in request.where:
-        raise UsageProblem("--where takes one condition", hint="such as: --where \"id = '…'\"")
-    where = SQL(request.where)  # pyright: ignore[reportArgumentType]  # the operator's own words: they read as owner
-    return f"{name}, chosen rows", (Scope(table=name, where=SQL("({})").format(where), follows=True),)
+    return f"{name}, chosen rows", (await choose_rows(past, platform.owner_target, name, request.where),)
 
 
 async def _undo_order(recoverer: RowRecoverer, request: UndoRequest, by: str) -> RowOrder:
@@ -224,6 +230,7 @@ async def _undo_order(recoverer: RowRecoverer, request: UndoRequest, by: str) ->
         by=by,
         reason=request.reason,
         decisions=_decisions(request.on_conflict, request.choices),
+        owner_columns=OWNER_COLUMNS,
         with_values=request.with_values,
     )
 

@@ -119,13 +119,12 @@ async def _recover(options: dict[str, Any]) -> Exit:
         return _end_of_plan(planned, asked=options["dry_run"])
     if by_hand and not (sys.stdin.isatty() and click.confirm("Bring these rows back now?", default=False)):
         raise UsageProblem("nothing was done: the plan was not confirmed", hint="add --yes to carry it out")
-    expected = planned.plan.fingerprint
     try:
         if undo is not None:
-            done = await undo_rows(platform, undo, expected=expected, by=platform.operator)
+            done = await undo_rows(platform, undo, expected=planned.plan.fingerprint, by=platform.operator)
         else:
             assert request is not None  # noqa: S101
-            done = await bring_back(platform, request, expected=expected, by=platform.operator, report=report)
+            done = await bring_back(platform, request, planned=planned, by=platform.operator, report=report)
     except (RowsChangedSince, RowConflicts):
         await _say_anew(platform, request, undo, as_json=as_json)
         raise

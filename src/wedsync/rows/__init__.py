@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from wedsync.on_demand import names_on_demand
 
 if TYPE_CHECKING:
+    from wedsync.rows.chosen import choose_rows
     from wedsync.rows.compare import compare_tables
     from wedsync.rows.difference import Differences, OwnerDifference, RowDifference, RowKind, TableDifference
     from wedsync.rows.examples import differing_rows
@@ -17,6 +18,7 @@ else:
     __getattr__ = names_on_demand(
         __name__,
         {
+            "chosen": ("choose_rows",),
             "compare": ("compare_tables",),
             "difference": ("Differences", "OwnerDifference", "RowDifference", "RowKind", "TableDifference"),
             "examples": ("differing_rows",),
@@ -60,6 +62,7 @@ __all__ = [
     "TableDifference",
     "TableOutcome",
     "Why",
+    "choose_rows",
     "compare_tables",
     "differing_rows",
 ]

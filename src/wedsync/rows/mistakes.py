@@ -114,17 +114,32 @@ async def mark_changed(live: Side, item: Staged) -> None:
     )
 
 
-async def mark_not_as_left(live: Side, item: Staged, recovery: UUID) -> None:
-    """For an undo: mark the rows that are no longer as the recovery left them."""
+async def mark_not_as_left(live: Side, item: Staged, recovery: UUID, owner_columns: Sequence[str]) -> None:
+    """For an undo: mark the rows that are no longer as the recovery left them.
+
+    Those that are somebody else's by now can only be kept: whose a row is says the first of `owner_columns` that
+    the table has.
+    """
+    kept = SQL(
+        " from ops.row_recovery_rows r where r.recovery_id = {} and r.table_name = {} and r.row_key = d.ws_key"
+    )
+    values = {"diff": item.diff, "kept": kept.format(Literal(recovery), Literal(item.name))}
+    owner = next((name for name in owner_columns if name in item.written), None)
+    if owner is not None:
+        await live.execute(
+            SQL(
+                "update {diff} d set ws_final = true, ws_decision = 'ask', ws_why = 'somebody_elses',"
+                " ws_detail = 'it became somebody else''s row since'"
+                " {kept} and d.ws_now_hash is not null and r.belongs_to ->> {name} <> coalesce({now}::text, '')"
+            ).format(name=Literal(owner), now=item.before(owner), **values)
+        )
     await live.execute(
         SQL(
             "update {diff} d set ws_decision = 'ask', ws_why = 'changed_since',"
             " ws_detail = case when r.after_hash is null then 'added since' when d.ws_now_hash is null"
             "   then 'removed since' else 'changed since' end"
-            "  from ops.row_recovery_rows r"
-            " where r.recovery_id = {recovery} and r.table_name = {name} and r.row_key = d.ws_key"
-            "   and d.ws_why is null and r.after_hash is distinct from d.ws_now_hash"
-        ).format(diff=item.diff, recovery=Literal(recovery), name=Literal(item.name))
+            " {kept} and d.ws_why is null and r.after_hash is distinct from d.ws_now_hash"
+        ).format(**values)
     )
 
 

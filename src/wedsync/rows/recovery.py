@@ -91,6 +91,7 @@ class RowOrder:
     decisions: Decisions = field(default_factory=Decisions)
     belongs_to: Mapping[str, str] = field(default_factory=dict[str, str])
     owner_columns: tuple[str, ...] = ()
+    """Columns that say whose a row is; the first that a table has says it of its rows."""
     scrub: Scrub | None = None
     notes: tuple[str, ...] = ()
     with_values: bool = False
@@ -133,7 +134,14 @@ class RowRecoverer:
             return await self._carry_out(CopySource(copy, scrub=order.scrub), order, expected)
 
     async def undo_order(
-        self, id_: UUID, *, by: str, reason: str | None, decisions: Decisions, with_values: bool = False
+        self,
+        id_: UUID,
+        *,
+        by: str,
+        reason: str | None,
+        decisions: Decisions,
+        owner_columns: tuple[str, ...] = (),
+        with_values: bool = False,
     ) -> RowOrder:
         """What undoing a recovery asks for. Raises `RowRecoveryUnknown` if it cannot be undone."""
         async with await open_side(self._now) as live:
@@ -153,6 +161,7 @@ class RowRecoverer:
             mistake=Mistake(transactions=(found.transaction_id,)),
             decisions=decisions,
             belongs_to=found.belongs_to,
+            owner_columns=owner_columns,
             with_values=with_values,
             undoes=id_,
         )
@@ -199,7 +208,8 @@ class RowRecoverer:
             if order.undoes is None:
                 await mark_changed(live, item)
             else:
-                await mark_not_as_left(live, item, order.undoes)
+                owners = (*order.belongs_to,) or order.owner_columns
+                await mark_not_as_left(live, item, order.undoes, owners)
             await decide(live, item, order.decisions)
         await mark_impossible(live, ground, order.decisions)
         plan = await read_plan(

@@ -59,8 +59,6 @@ class CopySource:
         await create_past(live, item)
         columns = columns_of(pairing.names)
         await self._copy(live, item, SQL("select {} from {} where {}").format(columns, item.table, condition))
-        if item.scope.follows:
-            condition = await self._follow(live, item, condition)
         if self._scrub is not None:
             for statement in self._scrub(item.name, item.past):
                 await live.execute(statement)
@@ -72,33 +70,6 @@ class CopySource:
         async with self._past.cursor().copy(read) as out, live.cursor().copy(write) as into:
             async for block in out:
                 await into.write(block)
-
-    async def _follow(self, live: Side, item: Staged, condition: Composable) -> Composable:
-        """Fetch also rows for which the condition holds only now; look also at those for which it held then."""
-        query = SQL(
-            "select {key}::text from {table} t"
-            " where {condition} and not exists (select from {past} p where {same})"
-        ).format(
-            key=item.key_as_json("t"),
-            table=item.table,
-            condition=condition,
-            past=item.past,
-            same=item.same_key("p", "t"),
-        )
-        keys = [str(row[0]) for row in await (await live.execute(query)).fetchall()]
-        for begin in range(0, len(keys), _KEYS_AT_ONCE):
-            await self._copy(
-                live,
-                item,
-                SQL("select {} from unnest({}::jsonb[]) as given (ws_key) join {} as t on {}").format(
-                    columns_of(item.pairing.names, "t"),
-                    Literal(keys[begin : begin + _KEYS_AT_ONCE]),
-                    item.table,
-                    key_of_json(item, "t"),
-                ),
-            )
-        key = columns_of(item.pairing.key)
-        return SQL("(({}) or ({}) in (select {} from {}))").format(condition, key, key, item.past)
 
     async def keys_elsewhere(self, item: Staged, keys: Sequence[str]) -> Sequence[str]:
         if item.scope.whole or not keys:

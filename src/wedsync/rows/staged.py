@@ -11,14 +11,15 @@ from wedsync.rows.reading import columns_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """The rows of one table that are to be as they were: those for which `where` holds, then or now."""
+    """The rows of one table that are to be as they were: those for which `where` holds, then or now.
+
+    A row for which it held only then, or holds only now, is somebody else's.
+    """
 
     table: str
     where: Composable
     whole: bool = False
     """Whether that is every row of the table."""
-    follows: bool = False
-    """Whether a row is meant for which `where` held only then, or holds only now; else that is somebody else's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

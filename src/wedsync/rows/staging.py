@@ -104,7 +104,7 @@ async def _find_differences(live: Side, item: Staged, condition: Composable) -> 
 
 async def _mark_elsewhere(live: Side, source: Source, item: Staged) -> None:
     """Rows whose key stands outside the scope: somebody else's now, or then."""
-    if item.scope.whole or item.scope.follows:
+    if item.scope.whole:
         return
     cursor = await live.execute(SQL("select ws_key::text from {} where ws_kind = 'vanishes'").format(item.diff))
     keys = [str(row[0]) for row in await cursor.fetchall()]

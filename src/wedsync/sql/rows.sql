@@ -129,3 +129,18 @@ set local search_path to default;
 
 -- name: path_of_ours
 set local search_path to pg_catalog;
+
+-- name: only_read
+-- For a condition in an operator's words: it can write nothing, and does not go on for ever.
+set transaction isolation level repeatable read, read only;
+set local statement_timeout = '10min';
+
+-- name: volatile_functions
+-- Of the functions named ([schema,] name, as JSON arrays) those that may write: one that does is marked volatile, or
+-- PostgreSQL lets it write nothing.
+select distinct p.oid::regproc::text
+  from jsonb_array_elements(%(names)s) as called
+  join pg_proc p on p.proname = called ->> -1 and p.provolatile = 'v'
+  join pg_namespace n on n.oid = p.pronamespace
+ where n.nspname = case when jsonb_array_length(called) > 1 then called ->> 0 else 'pg_catalog' end
+ order by 1;
