@@ -60,6 +60,9 @@ async def test_a_preview_is_made_read_compared_moved_and_removed(desk: Desk) -> 
     of_other = (await desk.http.get(f"/recovery/previews/{preview}/difference", params={"couple": other})).json()
     assert of_other["couples"] == []
     assert {each["returns"] + each["changes"] + each["vanishes"] for each in of_other["tables"]} == {0}
+    mistyped = {"couple": "019b6091-5612-74ff-ad37-8df00c000000"}
+    nobody = await desk.http.get(f"/recovery/previews/{preview}/difference", params=mistyped)
+    assert (nobody.status_code, nobody.json()["errors"][0]["code"]) == (404, "WS630")
 
     # its rows, in pages
     address, seen = f"/recovery/previews/{preview}/difference?table=public.guests&limit=5", []

@@ -135,6 +135,7 @@ def test_moments_are_said_in_the_zone_of_the_reader() -> None:
         (replace(WELL, processes={"keeper": False}), "process_down", State.CRITICAL),
         (replace(WELL, processes={"gateway": False}), "process_down", State.WARNING),
         (replace(WELL, processes={"supervisor": False}), "process_down", State.WARNING),
+        (replace(WELL, configuration_changed_at=NOW - HOUR), "configuration_not_applied", State.WARNING),
         (replace(WELL, disks=(FULL,)), "disk_low", State.CRITICAL),
         (replace(WELL, certificate_expires_at=NOW + 20 * DAY), "certificate_expires", State.WARNING),
         (replace(WELL, certificate_expires_at=NOW + 2 * DAY), "certificate_expires", State.CRITICAL),

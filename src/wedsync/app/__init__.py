@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         read_choices,
         undo_rows,
     )
-    from wedsync.app.running import running_pid
+    from wedsync.app.running import configuration_changed_at, running_pid
     from wedsync.app.services import (
         last_words,
         run_gateway,
@@ -154,7 +154,7 @@ else:
                 "read_choices",
                 "undo_rows",
             ),
-            "running": ("running_pid",),
+            "running": ("configuration_changed_at", "running_pid"),
             "services": (
                 "last_words",
                 "run_gateway",
@@ -195,6 +195,7 @@ __all__ = [
     "check_locks",
     "close_home",
     "compare_kit",
+    "configuration_changed_at",
     "difference_at",
     "difference_of",
     "do_run",

@@ -12,7 +12,7 @@ from wedsync.app.copies import find_preview, make_preview, preview_target
 from wedsync.app.platform import Platform
 from wedsync.app.waking import wake_preview
 from wedsync.database import ConnectionTarget
-from wedsync.errors import CannotConnect, LiveDatabaseAway, NotThere, PreviewAway
+from wedsync.errors import CannotConnect, LiveDatabaseAway, NotThere, PreviewAway, TenantUnknown
 from wedsync.recovery import Report
 from wedsync.rows import RowDifference, compare_tables, differing_rows
 from wedsync.tenants import (
@@ -55,12 +55,14 @@ async def find_difference(
     """Compare a moment of the past with now; all of now is of one moment.
 
     Raises `LiveDatabaseAway` while there is no now to compare with, `NotThere` for a table that neither has,
-    `UsageProblem` for a couple that is no id.
+    `TenantUnknown` for a couple that neither has, `UsageProblem` for one that is no id.
     """
     began = monotonic()
     couple = str(parse_id(wanted.couple, "couple")) if wanted.couple is not None else None
     now = platform.server.target("postgres", platform.config.database.name)
     columns = await _tables(past, now, wanted.table)
+    if couple is not None and not await _names([couple], past, now):
+        raise TenantUnknown(f"there is no couple {couple}, neither now nor then")
     by = {table: column for table, column in columns.items() if column is not None}
     now_at = platform.clock.now()
     tables = await compare_tables(past, now, list(by if couple is not None else columns), by=by)
@@ -138,12 +140,15 @@ async def _tables(past: ConnectionTarget, now: ConnectionTarget, table: str | No
 async def _with_names(
     couples: Sequence[CoupleDifference], past: ConnectionTarget, now: ConnectionTarget
 ) -> list[CoupleDifference]:
-    """What the couples are called now; those that are gone, as they were called then."""
-    ids = [each.couple for each in couples]
+    return named(couples, await _names([each.couple for each in couples], past, now))
+
+
+async def _names(ids: Sequence[str], past: ConnectionTarget, now: ConnectionTarget) -> Mapping[str, str]:
+    """What couples are called now; those that are gone, as they were called then."""
 
     async def names(target: ConnectionTarget) -> Mapping[str, str]:
         async with await target.connect() as connection:
             return await names_of_couples(connection, ids)
 
     then, present = await asyncio.gather(names(past), names(now))
-    return named(couples, {**then, **present})
+    return {**then, **present}

@@ -15,7 +15,7 @@ from wedsync.app.keys import webhook_secrets
 from wedsync.app.opening import setup_lock
 from wedsync.app.platform import Platform
 from wedsync.app.queued_change import QueuedChange
-from wedsync.app.running import receives_here, running_pid, service_lock
+from wedsync.app.running import note_configuration, receives_here, running_pid, service_lock
 from wedsync.app.view import StatusReader
 from wedsync.backup import lock_check, serve_backup_host
 from wedsync.cluster import supervised_server
@@ -156,6 +156,7 @@ async def run_gateway(platform: Platform) -> None:
 async def run_supervisor(platform: Platform) -> None:
     """Keep all processes of the home running until cancelled, then stop them in order."""
     with service_lock(platform, "supervisor"):
+        note_configuration(platform.home)
         processes: list[Supervised] = []
         if receives_here(platform):
             processes.append(

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from wedsync.app.platform import Platform
 from wedsync.app.proofs import outlook_facts, proof_facts
-from wedsync.app.running import receives_here, running_pid
+from wedsync.app.running import configuration_changed_at, receives_here, running_pid
 from wedsync.backup import Survey
 from wedsync.errors import CannotConnect, StateProblem
 from wedsync.monitoring import (
@@ -23,6 +23,8 @@ from wedsync.monitoring import (
 )
 from wedsync.state import StateStore
 
+_PAGE_WAITS = timedelta(seconds=1)
+_COMMAND_WAITS = timedelta(seconds=5)
 SERVICES = ("supervisor", "keeper", "gateway")
 
 
@@ -40,7 +42,11 @@ class StatusReader:
         return survey_facts(found, self._platform)
 
     async def facts(self, *, survey_within: timedelta | None = None) -> Facts:
-        """Everything that can be known within about a second; `survey_within`: longer for the repositories."""
+        """Everything that can be known within about a second.
+
+        `survey_within` is for commands: they wait so long for the repositories, and longer for the rest too. A
+        machine under load is not a database that is down.
+        """
         platform = self._platform
         sources = Sources(
             config=platform.config,
@@ -51,12 +57,14 @@ class StatusReader:
             server_state=platform.server.state if platform.is_local else None,
             proof=lambda: proof_facts(platform),
             outlook=lambda: outlook_facts(platform),
+            configuration_changed_at=lambda: configuration_changed_at(platform.home),
             processes={
                 name: lambda name=name: running_pid(platform, name)
                 for name in (*SERVICES, *(("receiver",) if receives_here(platform) else ()))
             },
         )
-        return await collect(sources, clock=platform.clock, survey_within=survey_within)
+        within = _PAGE_WAITS if survey_within is None else _COMMAND_WAITS
+        return await collect(sources, clock=platform.clock, within=within, survey_within=survey_within)
 
     async def view(self) -> StatusView:
         """What the console shows."""

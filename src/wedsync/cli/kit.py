@@ -8,7 +8,7 @@ import click
 
 from wedsync.cli.context import enter_home, open_platform
 from wedsync.cli.output import Exit, command, put_json
-from wedsync.errors import RescueKitProblem
+from wedsync.errors import RescueKitProblem, WedsyncError
 
 if TYPE_CHECKING:
     from wedsync.app import Platform, RescueKit
@@ -45,7 +45,7 @@ def register(main: click.Group) -> None:
         made = gather_kit(platform.home, at=platform.clock.now())
         click.echo(seal_kit(made, passphrase), nl=False)
         click.echo(f"{len(made.secrets)} keys and the configuration are in it", err=True)
-        for words in _left_behind(platform):
+        for words in [*_left_behind(platform), *await _empty(platform)]:
             click.echo(f"note: {words}", err=True)
         return Exit.DONE
 
@@ -171,3 +171,23 @@ def _left_behind(platform: "Platform") -> list[str]:
     if outside:
         found.append(f"not in it, for they come from the environment: {', '.join(outside)}")
     return found
+
+
+async def _empty(platform: "Platform") -> list[str]:
+    """Repositories that hold nothing to begin with, as one that was configured a moment ago."""
+    from wedsync.app import configuration_changed_at
+    from wedsync.backup import repositories
+
+    if configuration_changed_at(platform.home) is not None:
+        return ["what runs does not know this wedsync.toml: nothing is in repositories that are new in it"]
+
+    try:
+        survey = await platform.surveyor.survey()
+    except WedsyncError as error:
+        return [f"nobody looked into the repositories: {error.in_one_line()}"]
+    filled = {backup.repo for backup in survey.catalogue.backups}
+    return [
+        f"repo{number} holds no backup that can be read: the kit brings nothing back from it (wedsync status)"
+        for number in repositories(platform.config.backup)
+        if number not in filled
+    ]

@@ -231,12 +231,13 @@ def _listed(names: Sequence[str]) -> str:
 
 async def _runs_already(platform: "Platform") -> bool:
     """Whether the home runs; says what, once its gateway answers."""
-    from wedsync.app import running_pid
+    from wedsync.app import configuration_changed_at, running_pid
 
     supervisor = running_pid(platform, "supervisor")
     if supervisor is None:
         return False
-    await _wait_for_gateway(platform, supervisor)
+    if configuration_changed_at(platform.home) is None:  # else the gateway may be at another port than it says
+        await _wait_for_gateway(platform, supervisor)
     click.echo("running already:", err=True)
     await _say_what_runs(platform)
     return True

@@ -207,7 +207,7 @@ def _end_of_plan(planned: "RowsAnswer", *, asked: bool) -> Exit:
         )
         return Exit.NO
     if asked:
-        click.echo("nothing was done", err=True)
+        click.echo("nothing was done" if planned.plan.tables else "nothing differs: nothing was done", err=True)
     return Exit.DONE
 
 

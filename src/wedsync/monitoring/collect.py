@@ -71,6 +71,8 @@ class Sources:
     """What drills have shown; `None`: there are none."""
     outlook: Callable[[], Outlook | None] | None = None
     """How long a recovery would take now; `None`: it is none of ours."""
+    configuration_changed_at: Callable[[], datetime | None] | None = None
+    """When the file was changed, if what runs was started with another one."""
 
 
 async def collect(
@@ -103,6 +105,7 @@ async def collect(
         survey = group.create_task(part(Part.REPOSITORIES, _survey(sources), survey_within or within))
         records = group.create_task(part(Part.RECORDS, _records(sources, collected_at)))
         processes = group.create_task(part(Part.PROCESSES, _processes(sources)))
+        changed_at = group.create_task(part(Part.PROCESSES, _configuration(sources)))
         disks = group.create_task(part(Part.DISKS, asyncio.to_thread(read_disks, sources.home, sources.config)))
         certificate = group.create_task(part(Part.CERTIFICATE, _certificate(sources)))
     return Facts(
@@ -113,6 +116,7 @@ async def collect(
         survey=survey.result(),
         records=records.result(),
         processes=processes.result(),
+        configuration_changed_at=changed_at.result(),
         disks=disks.result(),
         certificate_expires_at=certificate.result(),
         unread=unread,
@@ -269,6 +273,10 @@ def _recovery_works(home: Home) -> bool:
 
 async def _processes(sources: Sources) -> Mapping[str, bool]:
     return {name: find() is not None for name, find in sources.processes.items()}
+
+
+async def _configuration(sources: Sources) -> datetime | None:
+    return sources.configuration_changed_at() if sources.configuration_changed_at is not None else None
 
 
 def read_disks(home: Home, config: Config) -> tuple[Disk, ...]:

@@ -405,6 +405,8 @@ class Facts:
     certificate_expires_at: datetime | None = None
     unread: Mapping[Part, str] = field(default_factory=dict[Part, str])
     """Why a part is missing."""
+    configuration_changed_at: datetime | None = None
+    """When the configuration was changed, if the processes run with an earlier one."""
 
     def of(self, part: Part) -> object | None:
         """What is known of one part."""

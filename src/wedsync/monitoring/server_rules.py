@@ -179,6 +179,18 @@ def process_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
             )
 
 
+def configuration_issues(facts: Facts, _: datetime) -> Iterator[Issue]:
+    """What runs does not know what stands in the configuration: a second region there may hold nothing."""
+    if facts.configuration_changed_at is not None and (facts.processes or {}).get("supervisor"):
+        yield Issue(
+            severity=State.WARNING,
+            code="configuration_not_applied",
+            words="what runs does not know what was changed in wedsync.toml",
+            since=facts.configuration_changed_at,
+            next_step="wedsync down, then bin/up",
+        )
+
+
 def _not_running(name: str, facts: Facts) -> Issue:
     severity, meaning = {
         "keeper": (State.CRITICAL, "no backup is taken and the recovery window does not move"),

@@ -24,6 +24,7 @@ from wedsync.monitoring.proof_rules import proof_issues
 from wedsync.monitoring.region_rules import queue_issues, region_issues
 from wedsync.monitoring.server_rules import (
     certificate_issues,
+    configuration_issues,
     database_issues,
     disk_issues,
     job_issues,
@@ -42,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     window_issues,
     archive_issues,
     exposure_issues,
+    configuration_issues,
     damage_issues,
     queue_issues,
     repository_issues,
