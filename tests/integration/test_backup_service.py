@@ -107,6 +107,27 @@ async def test_what_is_due_is_taken_and_old_things_go(own: BackedUp) -> None:
     assert TimelineBook(pgbackrest=own.pgbackrest, state=own.state).of_system(newer.system_id).keys() == {1}
 
 
+async def test_a_repository_in_a_new_place_gets_its_first_backup_at_once(own: BackedUp) -> None:
+    def keeper() -> BackupService:
+        runs = BackupRuns(pgbackrest=own.pgbackrest, state=own.state, clock=SetClock())
+        monitor = own.server.target("wedsync_monitor")
+        return BackupService(pgbackrest=own.pgbackrest, runs=runs, monitor=monitor, clock=SetClock())
+
+    service = keeper()
+    assert await service.step() is not None
+    assert await service.step() is not None
+    (former,) = (await own.pgbackrest.catalogue()).of_repo(2)
+    second = own.pgbackrest.config.repo2
+    assert second is not None
+    own.home.resolve(second.path).rename(own.home.root / "former")
+
+    taken = await keeper().step()
+    assert taken is not None
+    assert (taken.repo, taken.kind) == (2, BackupKind.FULL)
+    (begun,) = (await own.pgbackrest.catalogue()).of_repo(2)
+    assert begun.label != former.label
+
+
 async def test_the_live_cluster_says_who_it_is(own: BackedUp) -> None:
     live = await read_live_cluster(own.server.target("wedsync_monitor"))
     assert live is not None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wedsync.app.recoveries import carry_out, plan_recovery, plan_undo, recovery_window
     from wedsync.app.regions import check_locks, undelete_region
     from wedsync.app.rescue_kit import (
+        KitDifference,
         RescueKit,
         compare_kit,
         gather_kit,
@@ -134,6 +135,7 @@ else:
             ),
             "regions": ("check_locks", "undelete_region"),
             "rescue_kit": (
+                "KitDifference",
                 "RescueKit",
                 "compare_kit",
                 "gather_kit",
@@ -178,6 +180,7 @@ else:
 
 __all__ = [
     "Keys",
+    "KitDifference",
     "Platform",
     "Preparation",
     "Preview",

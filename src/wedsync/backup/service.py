@@ -119,9 +119,10 @@ class BackupService:
         missing = [status.repo for status in catalogue.repositories if not status.ok]
         if not missing:
             return
-        for status in await self._pgbackrest.stanza_create():
-            if status.ok and status.repo in missing:
-                observe(RepositoryPrepared(repo=status.repo))
+        prepared = [status.repo for status in await self._pgbackrest.stanza_create() if status.ok]
+        for repo in set(prepared).intersection(missing):
+            observe(RepositoryPrepared(repo=repo))
+        await self._runs.refresh()  # the backups that one of them had, in its former place, count no more
 
     def _recovering(self) -> bool:
         lock = FileLock(self._pgbackrest.home.run / "recovery.lock", purpose="look for a recovery")

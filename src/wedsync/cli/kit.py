@@ -11,7 +11,7 @@ from wedsync.cli.output import Exit, command, put_json
 from wedsync.errors import RescueKitProblem, WedsyncError
 
 if TYPE_CHECKING:
-    from wedsync.app import Platform, RescueKit
+    from wedsync.app import KitDifference, Platform, RescueKit
 
 _PASSPHRASE_FILE = click.option(
     "--passphrase-file",
@@ -78,7 +78,7 @@ def register(main: click.Group) -> None:
         for what, names in (("not in it", found.missing), ("changed since", found.changed), ("gone", found.gone)):
             if names:
                 click.echo(f"{what}: {', '.join(names)}")
-        click.echo("it makes this home" if found.fits else "make a new one: wedsync kit make")
+        click.echo(_verdict(found))
         return Exit.DONE if found.fits else Exit.NO
 
     @click.argument("file", type=click.Path(exists=True, dir_okay=False))
@@ -191,3 +191,14 @@ async def _empty(platform: "Platform") -> list[str]:
         for number in repositories(platform.config.backup)
         if number not in filled
     ]
+
+
+def _verdict(found: "KitDifference") -> str:
+    """What to do with a kit. Where it has keys that the home has not, a new one would lose them."""
+    keys = [name for name in (*found.gone, *found.changed) if name.startswith("secrets/")]
+    if keys:
+        return (
+            "keep this kit: it may be the only place of these keys; wedsync kit put-back writes what is gone, with"
+            " --replace what was changed\nmake a new one only if the home's keys are right: wedsync kit make"
+        )
+    return "it makes this home" if found.fits else "make a new one: wedsync kit make"
