@@ -66,12 +66,12 @@ def functions_called(condition: str) -> tuple[tuple[str, ...], ...]:
     Raises `UsageProblem` unless it is one condition and nothing more.
     """
     try:
-        (parsed,) = parse_sql(f"select where {condition}\n")
-    except (ParseError, ValueError) as error:
+        parsed = parse_sql(f"select where {condition}\n")
+    except ParseError as error:
         raise UsageProblem("--where is not one condition", detail=str(error), hint=_HINT) from error
-    select = parsed.stmt
+    select = parsed[0].stmt
     assert isinstance(select, ast.SelectStmt)  # noqa: S101 - it begins with SELECT
-    if {name for name in select if getattr(select, name)} != {"whereClause"}:
+    if len(parsed) > 1 or {name for name in select if getattr(select, name)} != {"whereClause"}:
         raise UsageProblem("--where takes one condition and nothing after it", hint=_HINT)
     called: set[tuple[str, ...]] = set()
     for node in _nodes(select.whereClause):
