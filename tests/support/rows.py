@@ -49,7 +49,7 @@ class TwoTimes:
             for query in queries:
                 cursor = connection.cursor(row_factory=dict_row)
                 await cursor.execute(query)  # pyright: ignore[reportArgumentType, reportCallIssue]
-                rows = await cursor.fetchall() if cursor.description else []
+                rows = await cursor.fetchall() if cursor.rownumber is not None else []  # also of `select from`
             await connection.commit()
             return rows
 
