@@ -13,11 +13,11 @@ import pytest
 from psycopg import AsyncConnection
 
 from support.clusters import copy_cluster, make_cluster, new_home, remove_cluster, remove_sockets, small_config
-from support.databases import fresh_database
+from support.databases import migrated_database
 from support.isolation import TwoTenants, make_two_tenants
 from support.recoveries import Protected, make_protected, protected_copy
 from support.small_disk import disk_of_this_run, empty
-from support.workers import made_once, one_at_a_time, this_worker
+from support.workers import held, made_once, one_at_a_time, this_worker
 from wedsync.cluster import Engine, Server, find_engine
 from wedsync.config import Home, default_home
 from wedsync.errors import EngineMissing
@@ -156,10 +156,8 @@ def small_disk(run_directory: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def two_tenants(cluster: Server) -> Iterator[TwoTenants]:
     """The whole schema with two tenants' rows in every table; leave it as you found it."""
-    database = fresh_database(cluster)
-    with asyncio.Runner() as runner:
-        yield runner.run(make_two_tenants(runner.run(database.__aenter__())))
-        runner.run(database.__aexit__(None, None, None))
+    with held(migrated_database(cluster)) as target:
+        yield asyncio.run(make_two_tenants(target))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from support.clusters import role_passwords
-from support.databases import fresh_database
+from support.databases import migrated_database
 from support.events import eventually
 from support.isolation import make_two_tenants
 from support.wire import wire_to
@@ -49,7 +49,7 @@ async def test_edits_of_one_core_field_survive_an_outage_with_an_audit_trail(clu
     """Lost: nothing: both partners' edits are kept.
     Seen: every edit in the audit trail, with its author.
     """
-    async with fresh_database(cluster) as owner, wire_to(cluster.config.cluster.port) as wire:
+    async with migrated_database(cluster) as owner, wire_to(cluster.config.cluster.port) as wire:
         tenants = await make_two_tenants(owner)
         couple, people = tenants.ours.couple, tenants.ours.people
         target = cluster.tcp_target(

@@ -3,7 +3,6 @@
 Each test has a couple of its own in one database; what it changes is committed, as the history has to see it.
 """
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -19,29 +18,17 @@ from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
-from wedsync.cluster import Server, ensure_roles
+from support.databases import migrated_database
+from support.workers import held
+from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
-from wedsync.migrations import up
 
 
 @pytest.fixture(scope="module")
 def database(cluster: Server) -> Iterator[ConnectionTarget]:
     """The schema, for all tests of this file."""
-    name = f"audit_{uuid4().hex[:12]}"
-    target = cluster.target("wedsync_owner", name)
-
-    async def make() -> None:
-        settings = msgspec.structs.replace(cluster.config.database, name=name)
-        await ensure_roles(cluster.target(), config=msgspec.structs.replace(cluster.config, database=settings))
-        await up(target)
-
-    async def drop() -> None:
-        async with await cluster.target().connect() as connection:
-            await connection.execute(SQL("drop database {} with (force)").format(Identifier(name)))
-
-    asyncio.run(make())
-    yield target
-    asyncio.run(drop())
+    with held(migrated_database(cluster)) as target:
+        yield target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

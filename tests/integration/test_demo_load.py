@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.clusters import ARCHIVE_NOWHERE, START
-from support.databases import fresh_database
+from support.databases import fresh_database, migrated_database
 from support.events import eventually
 from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
@@ -27,8 +27,7 @@ CONSTRAINTS = (
 
 @pytest.fixture
 async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
-    async with fresh_database(cluster) as target:
-        await up(target)
+    async with migrated_database(cluster) as target:
         yield target
 
 

@@ -14,9 +14,10 @@ import httpx
 import pytest
 
 from support.clusters import role_passwords
-from support.databases import fresh_database
+from support.databases import migrated_database
 from support.gateways import WEBHOOK_SECRET, Way, token, way_into
 from support.isolation import TwoTenants, make_two_tenants
+from support.workers import held
 from wedsync.cluster import Server
 
 HOUSEHOLDS = "/rest/v1/households"
@@ -30,10 +31,8 @@ INJECTIONS = ("'; drop table public.couples; --", "\\'; select 1/0; --", "$1", '
 @pytest.fixture(scope="module")
 def weddings(cluster: Server) -> Iterator[TwoTenants]:
     """Two tenants of each kind, for the tests of this file."""
-    database = fresh_database(cluster)
-    with asyncio.Runner() as runner:
-        yield runner.run(make_two_tenants(runner.run(database.__aenter__())))
-        runner.run(database.__aexit__(None, None, None))
+    with held(migrated_database(cluster)) as target:
+        yield asyncio.run(make_two_tenants(target))
 
 
 @pytest.fixture

@@ -10,20 +10,18 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from support.databases import fresh_database
+from support.databases import fresh_database, migrated_database
 from support.events import eventually
 from wedsync.clock import SystemClock
 from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
 from wedsync.errors import MigrationsRefused
 from wedsync.maintenance import JobService, JobState, Outcome, RoutineService
-from wedsync.migrations import up
 
 
 @pytest.fixture
 async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
-    async with fresh_database(cluster) as target:
-        await up(target)
+    async with migrated_database(cluster) as target:
         yield target
 
 

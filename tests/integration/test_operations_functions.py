@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -14,7 +13,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg.sql import SQL, Identifier
 
-from support.databases import fresh_database
+from support.databases import fresh_database, migrated_database
+from support.workers import held
 from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
 from wedsync.migrations import up
@@ -48,18 +48,8 @@ ROWS = {
 @pytest.fixture(scope="module")
 def database(cluster: Server) -> Iterator[ConnectionTarget]:
     """The schema, shared by the tests of this file: what they commit must not matter to another one."""
-    stack = AsyncExitStack()
-
-    async def make() -> ConnectionTarget:
-        target = await stack.enter_async_context(fresh_database(cluster))
-        await up(target)
-        return target
-
-    with asyncio.Runner() as runner:
-        try:
-            yield runner.run(make())
-        finally:
-            runner.run(stack.aclose())
+    with held(migrated_database(cluster)) as target:
+        yield target
 
 
 @pytest.fixture
@@ -147,7 +137,7 @@ async def test_connections_are_counted(service: AsyncConnection[DictRow], databa
 
 
 async def test_queries_per_second_is_the_rate_between_two_samples(cluster: Server) -> None:
-    async with fresh_database(cluster) as target, await up_and_connect(target) as connection:
+    async with migrated_database(cluster) as target, await as_rows(target) as connection:
         first = await ask(connection, "get_performance_stats()")
         assert first["queries_per_second"] is None
         assert "one sample" in first["issues"][0]
@@ -167,8 +157,7 @@ async def test_queries_per_second_is_the_rate_between_two_samples(cluster: Serve
         assert 1.8 < second["avg_query_time"] < 2.5
 
 
-async def up_and_connect(target: ConnectionTarget) -> AsyncConnection[DictRow]:
-    await up(target)
+async def as_rows(target: ConnectionTarget) -> AsyncConnection[DictRow]:
     connection = await target.connect()
     connection.row_factory = dict_row  # type: ignore[assignment]
     return connection  # type: ignore[return-value]
@@ -178,7 +167,8 @@ async def test_without_statement_statistics_the_answer_says_so(cluster: Server) 
     async with fresh_database(cluster) as target:
         async with await replace(target, user="postgres").connect() as superuser:
             await superuser.execute("drop extension pg_stat_statements")
-        async with await up_and_connect(target) as connection:
+        await up(target)
+        async with await as_rows(target) as connection:
             answer = await ask(connection, "get_performance_stats()")
             assert answer["slow_queries_count"] is None
             assert answer["queries_per_second"] is None
@@ -398,7 +388,7 @@ async def test_an_unknown_job_is_an_error(service: AsyncConnection[DictRow]) -> 
 
 
 async def test_growth_is_of_the_samples(cluster: Server) -> None:
-    async with fresh_database(cluster) as target, await up_and_connect(target) as connection:
+    async with migrated_database(cluster) as target, await as_rows(target) as connection:
         young = await ask(connection, "get_database_size()")
         assert young["growth_rate_mb_per_day"] is None
         assert "a day of samples" in young["issues"][0]
@@ -413,7 +403,7 @@ async def test_growth_is_of_the_samples(cluster: Server) -> None:
 
 
 async def test_samples_are_kept_while_rows_change_and_thinned_out(cluster: Server) -> None:
-    async with fresh_database(cluster) as target, await up_and_connect(target) as connection:
+    async with migrated_database(cluster) as target, await as_rows(target) as connection:
         await ask(connection, "pg_stat_force_next_flush()")
         taken = [await ask(connection, "ops.take_sample()") for _ in range(2)]
         assert taken == [True, False]

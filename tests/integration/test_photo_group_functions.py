@@ -14,12 +14,12 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
-from support.databases import fresh_database
+from support.databases import migrated_database
+from support.workers import held
 from wedsync.clock import SystemClock
 from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
 from wedsync.maintenance import JobService, JobState, RoutineService
-from wedsync.migrations import up
 
 DAY = "2026-06-13"
 DAY_ZONE = "Europe/London"
@@ -28,25 +28,14 @@ DAY_ZONE = "Europe/London"
 @pytest.fixture(scope="module")
 def database(cluster: Server) -> Iterator[ConnectionTarget]:
     """The schema; tests work inside transactions that are rolled back."""
-    stack = AsyncExitStack()
-
-    async def make() -> ConnectionTarget:
-        target = await stack.enter_async_context(fresh_database(cluster))
-        await up(target)
-        return target
-
-    with asyncio.Runner() as runner:
-        try:
-            yield runner.run(make())
-        finally:
-            runner.run(stack.aclose())
+    with held(migrated_database(cluster)) as target:
+        yield target
 
 
 @pytest.fixture
 async def own_database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
     """The schema for one test that commits."""
-    async with fresh_database(cluster) as target:
-        await up(target)
+    async with migrated_database(cluster) as target:
         yield target
 
 

@@ -10,7 +10,7 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from support.databases import fresh_database
+from support.databases import migrated_database
 from support.events import eventually
 from support.isolation import TwoTenants, become, enter, make_two_tenants, outcome
 from wedsync.cluster import Server
@@ -280,7 +280,7 @@ async def test_photo_groups_do_not_wait_for_each_other(
 @pytest.fixture
 async def own_tenants(cluster: Server) -> AsyncIterator[TwoTenants]:
     """Two tenants for a test that commits."""
-    async with fresh_database(cluster) as target:
+    async with migrated_database(cluster) as target:
         yield await make_two_tenants(target)
 
 

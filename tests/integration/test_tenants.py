@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import msgspec
 import psycopg
 import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier, Literal
 
+from support.databases import migrated_database
 from support.tenants import SIGN_IN, Schema, World, fill_world, read_schema
+from support.workers import held
 from wedsync.clock import Clock, SystemClock
-from wedsync.cluster import Secrets, Server, ensure_roles
+from wedsync.cluster import Secrets, Server
 from wedsync.config import Home
 from wedsync.database import ConnectionTarget
 from wedsync.errors import (
@@ -31,7 +32,6 @@ from wedsync.errors import (
     TablesUnplaced,
     TenantUnknown,
 )
-from wedsync.migrations import up
 from wedsync.state import StateStore, open_state
 from wedsync.tenants import (
     Eraser,
@@ -57,21 +57,8 @@ NOT_OF_COUPLES = {
 @pytest.fixture
 def database(cluster: Server) -> Iterator[ConnectionTarget]:
     """The schema, in a database of this test's own."""
-    name = f"tenants_{uuid4().hex[:12]}"
-    target = cluster.target("wedsync_owner", name)
-
-    async def make() -> None:
-        settings = msgspec.structs.replace(cluster.config.database, name=name)
-        await ensure_roles(cluster.target(), config=msgspec.structs.replace(cluster.config, database=settings))
-        await up(target)
-
-    async def drop() -> None:
-        async with await cluster.target().connect() as connection:
-            await connection.execute(SQL("drop database {} with (force)").format(Identifier(name)))
-
-    asyncio.run(make())
-    yield target
-    asyncio.run(drop())
+    with held(migrated_database(cluster)) as target:
+        yield target
 
 
 @pytest.fixture

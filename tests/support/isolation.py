@@ -10,7 +10,6 @@ from psycopg.types.json import Jsonb
 
 from support.tenants import Schema, World, fill_world, read_schema
 from wedsync.database import ConnectionTarget
-from wedsync.migrations import up
 
 REFUSED = (0, "42501")
 """No row, or no permission."""
@@ -27,8 +26,7 @@ class TwoTenants:
 
 
 async def make_two_tenants(target: ConnectionTarget) -> TwoTenants:
-    """Apply the schema to an empty database and fill it."""
-    await up(target)
+    """Fill a database that has the whole schema."""
     async with await target.connect(autocommit=False) as connection:
         schema = await read_schema(connection)
         ours, theirs = await fill_world(connection, schema), await fill_world(connection, schema)

@@ -5,9 +5,12 @@ import fcntl
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +54,14 @@ def made_once(place: Path, make: Callable[[Path], Awaitable[object]]) -> Path:
             asyncio.run(fill())
             ready.touch()
     return place
+
+
+@contextmanager
+def held(context: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """What an asynchronous context gives, for several tests, each of which has an event loop of its own."""
+    with asyncio.Runner() as runner:
+        value = runner.run(context.__aenter__())  # type: ignore[arg-type]
+        try:
+            yield value
+        finally:
+            runner.run(context.__aexit__(None, None, None))  # type: ignore[arg-type]
