@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.commands import command_line
+from support.commands import running_home
 from support.events import eventually
 from support.previews import Desk, desk_of, only_ours, run_sql, wedding
 from support.recoveries import Protected
@@ -144,12 +144,11 @@ async def test_a_comparison_during_which_the_preview_dies_changes_nothing_and_sa
     await desk.http.delete(f"/recovery/previews/{preview}")
 
 
-async def test_a_preview_outlives_the_gateway_that_serves_it(engine: object, tmp_path: Path) -> None:
+async def test_a_preview_outlives_the_gateway_that_serves_it(protected_template: Home, tmp_path: Path) -> None:
     """Lost: nothing; the request that was under way is made again.
     Seen: the gateway is started again by itself, lists the preview, and reads it.
     """
-    async with command_line(tmp_path) as commands:
-        await commands.up("--empty")
+    async with running_home(tmp_path / "place", template=protected_template) as commands:
         key = (await commands.json("keys"))["service_role"]
         address = f"http://127.0.0.1:{commands.port}"
         async with httpx.AsyncClient(

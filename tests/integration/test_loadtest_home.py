@@ -1,19 +1,18 @@
 """`wedsync loadtest run` against a real home's gateway."""
 
-import asyncio
 import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from xml.etree import ElementTree as Xml
 
 import psycopg
 import pytest
 
-from support.commands import CommandLine, command_line
+from support.commands import CommandLine, running_home
 from support.events import eventually
 from support.ports import free_port
+from support.workers import held
 from wedsync.process import is_alive
 
 SMALL = ("--rate", "20", "--users", "10")
@@ -22,19 +21,8 @@ SMALL = ("--rate", "20", "--users", "10")
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory, engine: object) -> Iterator[CommandLine]:
     """A home with the demo season, up and running."""
-    runner = asyncio.Runner()
-    stack = AsyncExitStack()
-
-    async def begin() -> CommandLine:
-        made = await stack.enter_async_context(command_line(tmp_path_factory.mktemp("load"), configured=True))
-        await made.up()
-        return made
-
-    try:
-        yield runner.run(begin())
-    finally:
-        runner.run(stack.aclose())
-        runner.close()
+    with held(running_home(tmp_path_factory.mktemp("load"))) as made:
+        yield made
 
 
 async def left_behind(commands: CommandLine) -> tuple[int, int]:

@@ -127,6 +127,26 @@ async def command_line(place: Path, *, configured: bool = False) -> AsyncIterato
         remove_sockets(home)
 
 
+@asynccontextmanager
+async def running_home(
+    place: Path, *words: str, template: Home | None = None, settings: str = ""
+) -> AsyncIterator[CommandLine]:
+    """A home that `up` with these words has started, made anew or from a stopped one; with more settings."""
+    async with command_line(place, configured=True) as commands:
+        if template is not None:
+            await _take_over(template, commands.home)
+        with commands.home.config_file.open("a") as file:
+            file.write(settings)
+        await commands.up(*words)
+        yield commands
+
+
+async def _take_over(template: Home, home: Home) -> None:
+    """All that a stopped home holds, but its configuration and its engine."""
+    parts = [path for path in template.root.iterdir() if path not in {template.config_file, template.engine}]
+    (await run(["cp", "-a", "--reflink=auto", *parts, home.root], deadline=WITHIN)).check()
+
+
 def _lay_out(home: Home) -> None:
     """The directory that the home will be in; an engine that bin/test unpacked is lent to it."""
     home.root.parent.mkdir(parents=True, exist_ok=True)
