@@ -13,13 +13,14 @@ import pytest
 from psycopg import AsyncConnection
 
 from support.clusters import copy_cluster, make_cluster, new_home, remove_cluster, remove_sockets, small_config
-from support.databases import migrated_database
+from support.databases import fresh_database, migrated_database
 from support.isolation import TwoTenants, make_two_tenants
 from support.recoveries import Protected, make_protected, protected_copy
 from support.small_disk import disk_of_this_run, empty
 from support.workers import held, made_once, one_at_a_time, this_worker
 from wedsync.cluster import Engine, Server, find_engine
 from wedsync.config import Home, default_home
+from wedsync.database import ConnectionTarget
 from wedsync.errors import EngineMissing
 
 if TYPE_CHECKING:
@@ -140,6 +141,13 @@ async def owner_connection(cluster: Server) -> AsyncIterator[AsyncConnection]:
     async with await target.connect(autocommit=False) as connection:
         yield connection
         await connection.rollback()
+
+
+@pytest.fixture
+async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
+    """An empty database for one test, as its owner; a file whose tests need more has another of this name."""
+    async with fresh_database(cluster) as target:
+        yield target
 
 
 @pytest.fixture

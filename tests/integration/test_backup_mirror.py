@@ -1,13 +1,11 @@
 """The database's copy of what the state file knows of backups."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from support.databases import fresh_database
 from wedsync.backup import (
     Backup,
     BackupKind,
@@ -20,7 +18,6 @@ from wedsync.backup import (
 )
 from wedsync.backup.mirror import Mirrored
 from wedsync.clock import SystemClock
-from wedsync.cluster import Server
 from wedsync.config import Home
 from wedsync.database import ConnectionTarget
 from wedsync.migrations import up
@@ -49,12 +46,6 @@ def backup(hours: int, *, damaged: bool = False) -> Backup:
         damaged=damaged,
         system_id="1",
     )
-
-
-@pytest.fixture
-async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
-    async with fresh_database(cluster) as target:
-        yield target
 
 
 @pytest.fixture

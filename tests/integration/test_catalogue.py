@@ -1,11 +1,7 @@
 """What the data API knows of a database, read from a real one."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from support.databases import fresh_database
-from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
 from wedsync.database.catalogue import (
     ANY_ROW,
@@ -96,12 +92,6 @@ create function api.any_joined(state "text/html", entry anyelement) returns "tex
     language sql as $$ select state $$;
 create aggregate api.any_page(anyelement) (sfunc = api.any_joined, stype = "text/html");
 """
-
-
-@pytest.fixture
-async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
-    async with fresh_database(cluster) as target:
-        yield target
 
 
 async def _catalogue(target: ConnectionTarget, *statements: str) -> Catalogue:

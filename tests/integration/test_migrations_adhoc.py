@@ -1,24 +1,14 @@
 """A text that is no file."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from support.databases import fresh_database
 from support.migrations import ask
-from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
 from wedsync.errors import MigrationFailed, MigrationsFrozen, MigrationsRefused, UsageProblem
 from wedsync.migrations import Conditions, run_text, status, up
 
 AS_BOB = Conditions(by="bob", key=b"k")
 TEXT = "create table public.seats (id int);"
-
-
-@pytest.fixture
-async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
-    async with fresh_database(cluster) as target:
-        yield target
 
 
 class Frozen:

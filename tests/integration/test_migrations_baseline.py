@@ -1,12 +1,10 @@
 """A database that was there before the ledger is compared with the files before it is adopted."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from psycopg.sql import SQL
 
-from support.databases import fresh_database
 from support.shadows import shadow_maker
 from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
@@ -24,12 +22,6 @@ from wedsync.migrations import (
 )
 
 ME = Conditions(by="alice", key=b"a key of this test")
-
-
-@pytest.fixture
-async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
-    async with fresh_database(cluster) as target:
-        yield target
 
 
 @pytest.fixture

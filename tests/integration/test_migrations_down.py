@@ -1,12 +1,10 @@
 """Undoing migrations: newest first, no row lost that nobody accepted, and the shipped files lead back exactly."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from psycopg.sql import SQL
 
-from support.databases import fresh_database
 from support.shadows import shadow_maker
 from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
@@ -29,12 +27,6 @@ from wedsync.migrations import (
 LEFT_BY_0001 = tuple(f"schema {name}: comment was nothing, is " for name in ("audit", "auth", "ops"))
 """Schemas that the cluster brings; the rollback of 0001 leaves the comments that 0001 put on them."""
 ME = Conditions(by="alice", key=b"a key of this test")
-
-
-@pytest.fixture
-async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
-    async with fresh_database(cluster) as target:
-        yield target
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """A dry run in a shadow database: what it says, and that the database itself is left alone."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from psycopg.sql import SQL, Identifier, Literal
 
-from support.databases import fresh_database
 from support.shadows import shadow_maker
 from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
@@ -25,12 +23,6 @@ analyze s.guests;
 create sequence s.counter;
 select nextval('s.counter');
 """
-
-
-@pytest.fixture
-async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
-    async with fresh_database(cluster) as target:
-        yield target
 
 
 @pytest.fixture

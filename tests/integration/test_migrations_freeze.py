@@ -1,12 +1,10 @@
 """Days on which the schema does not change, with the real calendar on real weddings."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from support.databases import fresh_database
 from support.migrations import ask, tell, write
 from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
@@ -51,12 +49,6 @@ def calendar(database: ConnectionTarget, now: datetime, zone: str = "Europe/Lond
 
 def on(database: ConnectionTarget, now: datetime, override: str | None = None) -> Conditions:
     return Conditions(by="alice", key=b"k", freeze=calendar(database, now), override=override)
-
-
-@pytest.fixture
-async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
-    async with fresh_database(cluster) as target:
-        yield target
 
 
 @pytest.fixture

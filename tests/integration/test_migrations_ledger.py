@@ -1,13 +1,10 @@
 """The ledger in a real database: upgraded in place, tampered with, without its key."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from support.databases import fresh_database
 from support.migrations import ask, tell, write
-from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
 from wedsync.errors import MigrationsRefused
 from wedsync.migrations import Conditions, ProblemKind, chain_anew, read_files, status, up
@@ -28,12 +25,6 @@ create table ops.migrations (
     text text not null
 );
 """
-
-
-@pytest.fixture
-async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
-    async with fresh_database(cluster) as target:
-        yield target
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 """Files and ledger brought into agreement again, by appending."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from support.databases import fresh_database
 from support.migrations import ask, tell, write
-from wedsync.cluster import Server
 from wedsync.database import ConnectionTarget
 from wedsync.errors import MigrationsRefused, UsageProblem
 from wedsync.migrations import (
@@ -23,12 +20,6 @@ from wedsync.migrations import (
 
 ALICE = Conditions(by="alice", key=b"k")
 BOB = Conditions(by="bob", key=b"k")
-
-
-@pytest.fixture
-async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
-    async with fresh_database(cluster) as target:
-        yield target
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The runner against a real server."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,12 +15,6 @@ from wedsync.errors import MigrationBlocked, MigrationFailed, MigrationsBusy, Mi
 from wedsync.migrations import Conditions, Patience, status, up
 
 NOWHERE = ConnectionTarget(host="/nonexistent", port=1, dbname="none", user="nobody")
-
-
-@pytest.fixture
-async def database(cluster: Server) -> AsyncIterator[ConnectionTarget]:
-    async with fresh_database(cluster) as target:
-        yield target
 
 
 @pytest.fixture
