@@ -370,8 +370,9 @@ def explained(error: psycopg.Error) -> WedsyncError | psycopg.Error:
             return RowsRefused(
                 "the role may not write rows as they were",
                 detail=said,
-                hint="it owns the tables and may set session_replication_role (as superuser: grant set on parameter"
-                " session_replication_role to its role); triggers that fire always need their rights, too",
+                hint="it owns the tables and may set session_replication_role (as superuser: grant set on"
+                " parameter session_replication_role to its role); triggers that fire always need their rights,"
+                " too",
             )
         case sql_errors.QueryCanceled() | psycopg.OperationalError():
             return RowsInterrupted("the server ended the work", detail=said, hint="nothing was done; run it again")
