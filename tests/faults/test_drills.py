@@ -3,28 +3,21 @@
 import asyncio
 import os
 import signal
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from support.drills import GENTLE, counts_tables, drill, driller, nothing_left
-from support.events import eventually
+from support.drills import GENTLE, begun_in_a_process, drill, driller, nothing_left
 from support.recoveries import Protected
 from wedsync.app.view import StatusReader
 from wedsync.backup import BackupKind, Verification, key_name
 from wedsync.cluster.datadir import processes_in
-from wedsync.drills import CheckResult, Drill, DrillContext, DrillOrder, DrillRecords, Outcome, Pick
-from wedsync.errors import Busy, CopyRefused, DrillMadeWay, RepositoryUnreachable, WrongKey
+from wedsync.drills import Drill, DrillOrder, DrillRecords, Outcome, Pick
+from wedsync.errors import Busy, CopyRefused, RepositoryUnreachable, WrongKey
 from wedsync.monitoring import State, judge
 from wedsync.process import FileLock, is_alive
-
-_ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith(("WEDSYNC_", "PG"))},
-    "PYTHONPATH": ":".join(path for path in sys.path if path),
-}
 
 
 def newest(own: Protected) -> Drill:
@@ -222,48 +215,6 @@ async def test_a_drill_that_is_told_to_end_clears_away(protected: Protected) -> 
     os.kill(process.pid, signal.SIGTERM)
     await process.wait()
     assert newest(protected).outcome is Outcome.INTERRUPTED
-    assert nothing_left(protected)
-
-
-async def begun_in_a_process(own: Protected) -> asyncio.subprocess.Process:
-    """`wedsync drill run` in a process of its own, with the files of its copy on the disk."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-P", "-m", "wedsync", "drill", "run", "--home", str(own.home.root)),
-        env=_ENVIRONMENT,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-    async def restores() -> bool:
-        if process.returncode is not None and process.stderr is not None:
-            raise AssertionError((await process.stderr.read()).decode())
-        return bool([*own.home.copies.glob("*/pgdata/base")])
-
-    await eventually(restores, what="the drill restores")
-    return process
-
-
-async def test_a_backup_that_falls_due_is_not_kept_waiting(protected: Protected) -> None:
-    """A backup begins while a drill checks its copy.
-
-    Lost: nothing; the backup is taken at once.
-    Seen: the drill made way (WS451) and cleared away; the keeper tries again.
-    """
-    reached = asyncio.Event()
-
-    async def waits(context: DrillContext) -> CheckResult:
-        reached.set()
-        await asyncio.Event().wait()
-        return await counts_tables(context)
-
-    running = asyncio.create_task(drill(protected, DrillOrder(), by=driller(protected, check=waits)))
-    await asyncio.wait_for(reached.wait(), 60)
-    label = await protected.backup(BackupKind.INCR)
-    with pytest.raises(DrillMadeWay):
-        await running
-    assert label
-    assert newest(protected).outcome is Outcome.YIELDED
     assert nothing_left(protected)
 
 

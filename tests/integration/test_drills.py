@@ -194,6 +194,22 @@ async def test_a_copy_that_was_kept_is_a_preview_to_read_and_no_more(protected: 
     assert nothing_left(protected)
 
 
+async def test_a_copy_that_is_to_be_kept_counts_as_a_preview_from_the_beginning(protected: Protected) -> None:
+    most = protected.platform.config.preview.most
+    for _ in range(most):
+        await wedsync(protected, "recover", "preview", "--at", "latest", "--new", "--json")
+    refused = await wedsync(protected, "drill", "run", "--keep", code=1)
+    assert "WS421" in refused.stderr
+    (listed, *_) = protected.platform.copies.registry.all(Purpose.PREVIEW)
+    assert len(protected.platform.copies.registry.all()) == most
+    await wedsync(protected, "recover", "preview", "--remove", listed.id)
+    await wedsync(protected, "drill", "run", "--keep")
+    assert len(protected.platform.copies.registry.all(Purpose.PREVIEW)) == most
+    for listed in protected.platform.copies.registry.all():
+        await wedsync(protected, "recover", "preview", "--remove", listed.id)
+    assert nothing_left(protected)
+
+
 async def test_a_drill_with_all_checks_on_the_command_line_and_over_http(
     protected: Protected, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +15,17 @@ from support.recoveries import Protected
 from support.stopped_copies import stopped_copy
 from wedsync.backup import dump_commits, read_commits
 from wedsync.database import Lsn
-from wedsync.drills.witness import Effort, WitnessTaker, compare_copy
+from wedsync.drills.witness import (
+    Effort,
+    Witness,
+    WitnessTaker,
+    compare_copy,
+    nearest_witness,
+    witness_if_possible,
+)
+from wedsync.migrations import up
+from wedsync.migrations.files.directory import SHIPPED
+from wedsync.state import as_moment
 
 QUICK = Effort(budget=timedelta(seconds=20), wait=timedelta(seconds=30))
 
@@ -106,3 +118,46 @@ async def test_each_witness_under_load_is_what_a_copy_shows_at_its_place_and_not
                 later += 1
     assert equal == len(witnesses)
     assert later > 6
+
+
+async def test_what_the_database_holds_is_recorded_before_and_after_a_change_of_its_schema(
+    protected: Protected, tmp_path: Path
+) -> None:
+    files = tmp_path / "versions"
+    shutil.copytree(SHIPPED, files)
+    (files / "9001_witnessed.sql").write_text("create table public.witnessed (id int primary key);\n")
+    (files / "9001_witnessed.rollback.sql").write_text("drop table public.witnessed;\n")
+    conditions = protected.platform.migration_conditions(by="test", override="a test, on any day")
+    await up(protected.platform.owner_target, directory=files, conditions=conditions)
+    before, after = (found for found in all_witnesses(protected) if found.reason == "migration")
+    assert "public.witnessed" not in {table.table for table in before.tables}
+    assert "public.witnessed" in {table.table for table in after.tables}
+    assert before.catalogue is not None
+    assert before.catalogue != after.catalogue
+    again = await up(protected.platform.owner_target, directory=files, conditions=conditions)
+    assert again.applied == ()
+    assert len(all_witnesses(protected)) == 2  # where nothing changes nothing is recorded
+
+
+async def test_a_migration_goes_on_where_no_witness_can_be_taken(protected: Protected, tmp_path: Path) -> None:
+    said: list[str] = []
+    target = replace(protected.platform.server.target("wedsync_monitor"), dbname="postgres")
+    none = await witness_if_possible(
+        WitnessTaker(target, state=protected.platform.state, effort=QUICK), "migration", say=said.append
+    )
+    assert none is None
+    assert len(said) == 1
+    assert said[0].startswith("no witness: ")
+    assert all_witnesses(protected) == []
+
+
+def all_witnesses(own: Protected) -> list[Witness]:
+    """In the order of their places."""
+    rows = own.platform.state.rows("select system_id, timeline, position, at from witnesses order by position")
+    found = [
+        nearest_witness(
+            own.platform.state, row["system_id"], row["timeline"], Lsn.parse("0/0"), as_moment(row["at"])
+        )
+        for row in rows
+    ]
+    return [item for item in found if item is not None]

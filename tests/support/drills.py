@@ -1,15 +1,23 @@
 """Drills of a protected home, with one check of the test's own."""
 
+import asyncio
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from random import Random
 from time import monotonic
 
+from support.events import eventually
 from support.recoveries import Protected
 from wedsync.backup import Verification
 from wedsync.copies import Effort
 from wedsync.drills import CheckList, CheckResult, Drill, DrillContext, Driller, DrillOrder, Reason
 
 Verify = Callable[[int], Awaitable[Verification]]
+_ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith(("WEDSYNC_", "PG"))},
+    "PYTHONPATH": ":".join(path for path in sys.path if path),
+}
 GENTLE = Effort(nice=0, idle_disk=False, processes=2, least_free_bytes=1)
 
 
@@ -62,3 +70,22 @@ def nothing_left(own: Protected) -> bool:
     """Whether no copy is left, neither its files nor its processes."""
     copies = own.home.copies
     return not copies.exists() or not any(copies.iterdir())
+
+
+async def begun_in_a_process(own: Protected) -> asyncio.subprocess.Process:
+    """`wedsync drill run` in a process of its own, with the files of its copy on the disk."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-P", "-m", "wedsync", "drill", "run", "--home", str(own.home.root)),
+        env=_ENVIRONMENT,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+    async def restores() -> bool:
+        if process.returncode is not None and process.stderr is not None:
+            raise AssertionError((await process.stderr.read()).decode())
+        return bool([*own.home.copies.glob("*/pgdata/base")])
+
+    await eventually(restores, what="the drill restores")
+    return process

@@ -92,6 +92,7 @@ class Machine:
         self.dice = dice
         self.noise = noise
         self.factors = [dice.uniform(0.4, 4.0) for _ in range(3)]
+        self.pace: str | None = None
 
     def took_s(self, phase: Phase, size_bytes: int, units: int) -> float:
         parts = MODELS[phase].parts(size_bytes=size_bytes, units=units)
@@ -110,6 +111,7 @@ class Machine:
                 took_s=self.took_s(phase, *sizes.get(phase, (0, 0))),
                 way=way,
                 repo=repo,
+                pace=self.pace,
             )
             for phase in RECOVERY_PHASES
         ]
@@ -195,3 +197,79 @@ def test_a_copy_at_low_priority_says_nothing_of_a_recovery_once_there_was_one() 
 def test_the_phase_that_takes_longest_is_named() -> None:
     assert job([], size_bytes=MB, segments=1).dominant is Phase.PROMOTE
     assert job([], segments=500).dominant is Phase.REPLAY
+
+
+def paced(pace: str, slowness: float, dice: random.Random) -> Machine:
+    """The same machine at another pace: so many times slower in all parts."""
+    machine = Machine(dice, noise=0.08)
+    machine.factors = [1.2 * slowness, 0.8 * slowness, 2.0 * slowness]
+    machine.pace = pace
+    return machine
+
+
+def of_pace(history: list[Measurement], pace: str, segments: int) -> Forecast:
+    return forecast(
+        database_bytes=400 * MB,
+        wal_segments=segments,
+        wal_bytes=segments * 4 * MB,
+        history=history,
+        way=Restoring.COPY,
+        repo=1,
+        pace=pace,
+    )
+
+
+def test_runs_at_a_low_priority_do_not_blur_the_forecast_of_those_that_somebody_waits_for() -> None:
+    """100 machines on which drills of the night take thrice as long as those by hand, three of each by turns."""
+    errors: list[float] = []
+    inside = 0
+    for seed in range(100):
+        dice = random.Random(seed)
+        night, by_hand = paced("2x nice 19 idle disk", 3.0, dice), paced("2x nice 10", 1.0, dice)
+        history: list[Measurement] = []
+        for _ in range(3):
+            history += night.run(400 * MB, dice.randint(1, 60)) + by_hand.run(400 * MB, dice.randint(1, 60))
+        segments = dice.randint(1, 60)
+        for machine in (night, by_hand):
+            found = of_pace(history, str(machine.pace), segments)
+            assert found.alike
+            actual = sum(item.took_s for item in machine.run(400 * MB, segments))
+            errors.append(abs(actual - found.total_s) / actual)
+            inside += found.low_s <= actual <= found.high_s
+    errors.sort()
+    assert statistics.median(errors) < 0.08
+    assert errors[int(0.95 * len(errors))] < 0.20
+    assert inside >= 170
+
+
+def test_drills_inform_a_first_recovery_with_a_wider_range() -> None:
+    dice = random.Random(3)
+    drills = paced("2x nice 10", 1.0, dice)
+    history = [item for _ in range(5) for item in drills.run(400 * MB, 10)]
+    same = of_pace(history, "2x nice 10", 10)
+    other = of_pace(history, "1x nice 19 idle disk", 10)
+    recovery = forecast(
+        database_bytes=400 * MB,
+        wal_segments=10,
+        wal_bytes=40 * MB,
+        history=history,
+        way=Restoring.WHOLE,
+        repo=1,
+    )
+    assert recovery.total_s == pytest.approx(same.total_s)
+    assert recovery.runs == other.runs == 5
+    assert same.alike
+    for wider in (other, recovery):
+        assert not wider.alike
+        assert wider.low_s < same.low_s
+        assert wider.high_s > same.high_s
+
+
+def test_a_part_of_a_forecast_has_the_range_of_its_phases() -> None:
+    found = job([])
+    part = found.of((Phase.RESTORE, Phase.REPLAY))
+    assert part.total_s == pytest.approx(found.phases_s[Phase.RESTORE] + found.phases_s[Phase.REPLAY])
+    assert part.low_s == pytest.approx(part.total_s / 2)
+    assert part.high_s == pytest.approx(part.total_s * 2)
+    whole = found.of(RECOVERY_PHASES)
+    assert (whole.total_s, whole.low_s, whole.high_s) == pytest.approx((found.total_s, found.low_s, found.high_s))

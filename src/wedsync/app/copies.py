@@ -96,7 +96,7 @@ async def make_preview(
     moment = _moment(platform, at)
     record(platform, by, "recover preview", {"at": moment.isoformat(), "new": new})
     with wish.time("plan"):
-        plan = await copies.plan(CopyOrder(target=moment))
+        plan = await copies.plan(CopyOrder(target=moment, pace=_effort(platform).pace))
         choice = choose_preview(await _standing(platform), plan, by=by, most=settings.most, new=new)
     if choice.preview is not None:
         copy = copies.open(_listed(platform, choice.preview).directory)

@@ -6,7 +6,7 @@ from wedsync.api.operations import DrillRequest, Evidence
 from wedsync.app.background import Background
 from wedsync.app.backups import require_repo
 from wedsync.app.desks import refuse_while_recovering
-from wedsync.app.drills import drill_evidence, drill_order, find_drill, list_drills
+from wedsync.app.drills import drill_evidence, drill_order, find_drill, list_drills, require_drills
 from wedsync.app.platform import Platform
 from wedsync.drills import Drill
 from wedsync.errors import Busy
@@ -23,8 +23,7 @@ class HomeDrills:
     async def begin(self, request: DrillRequest, *, by: str) -> Run:
         """Begin a drill. Raises `Busy` beside a drill, a backup or a recovery."""
         platform = self._platform
-        platform.require_local("drill")
-        platform.require_backups("drill")
+        require_drills(platform)
         require_repo(platform, request.repo)
         drill_order(repo=request.repo, label=request.backup, at=request.at)
         refuse_while_recovering(platform)

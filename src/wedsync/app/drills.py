@@ -19,7 +19,7 @@ from wedsync.drills import (
     asked_effort,
     read_evidence,
 )
-from wedsync.errors import NotThere, WedsyncError
+from wedsync.errors import NotThere, UsageProblem, WedsyncError
 from wedsync.recovery import Report, parse_moment
 
 
@@ -43,7 +43,7 @@ async def run_drill(
     platform: Platform, order: DrillOrder, *, by: str, report: Report, keep: bool = False
 ) -> Drill:
     """Run one drill now; gives one that passed or failed, and raises what kept it from saying either."""
-    _require(platform, changes=True)
+    require_drills(platform, changes=True)
     require_repo(platform, order.repo)
     said = {"repo": order.repo, "backup": str(order.backup), "moment": str(order.moment)}
     record(platform, by, "drill run", said)
@@ -93,8 +93,15 @@ async def next_backup_at(platform: Platform) -> datetime | None:
     return due.at if due is not None else None
 
 
-def _require(platform: Platform, *, changes: bool) -> None:
-    platform.require_local("drill")
+def require_drills(platform: Platform, *, changes: bool = False) -> None:
+    """Refuse a home whose backups cannot be drilled; see that the backup engine's configuration is there."""
+    if not platform.is_local:
+        raise UsageProblem(
+            "drills restore clusters that the platform runs itself: only of those it knows how a copy is served",
+            detail=f"this home has profile {platform.config.profile}",
+            hint="wedsync backup verify reads every file of its backups; a restore of them is tried by hand:"
+            " docs/how-to/adopt.md, Prove its backups",
+        )
     platform.require_backups("drill", changes=changes)
 
 

@@ -1,7 +1,7 @@
 """Build the objects of one home, each once, each when it is first asked for."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -40,6 +40,8 @@ if TYPE_CHECKING:  # a command pays only for what it asks for: see __getattr__ o
 
 PASSWORD_ROLES = ("wedsync_owner", "wedsync_monitor", "wedsync_gateway")
 """Roles that connect over TCP, each with a password in `secrets/<role>`."""
+_MIGRATION_WAITS = timedelta(seconds=10)
+"""For transactions that write, that what the database holds can be recorded before its schema changes."""
 _DEBIAN_SOCKETS = "/var/run/postgresql"
 
 
@@ -317,13 +319,15 @@ class Platform:
             migration_key=self.migration_key,
         )
 
-    def witness_taker(self) -> "WitnessTaker":
-        """Records what the database holds at exact places of its WAL."""
+    def witness_taker(self, *, wait: timedelta = timedelta(seconds=30)) -> "WitnessTaker":
+        """Records what the database holds at exact places of its WAL; `wait` is for transactions that write."""
         from wedsync.drills.witness import Effort, WitnessTaker
 
         name = self.config.database.name
         target = self.server.target("postgres", name) if self.is_local else self.owner_target
-        return WitnessTaker(target, state=self.state, effort=Effort(budget=self.config.drills.witness_budget))
+        return WitnessTaker(
+            target, state=self.state, effort=Effort(budget=self.config.drills.witness_budget, wait=wait)
+        )
 
     def witness_service(self) -> "WitnessService":
         """The keeper's witnesses."""
@@ -458,7 +462,21 @@ class Platform:
             ),
             wait=chosen.wait,
             say=say,
+            witness=self._witness_of_migrations(say),
         )
+
+    def _witness_of_migrations(self, say: Callable[[str], None]) -> "Callable[[], Awaitable[None]] | None":
+        """Records what the database holds around a change of its schema, where drills will compare with it."""
+        from wedsync.drills.witness import witness_if_possible
+
+        if not (self.is_local and self.takes_backups and self.config.drills.enabled):
+            return None
+
+        async def take() -> None:
+            if self.backup_records.backups():  # before the first one there is nothing that leads here
+                await witness_if_possible(self.witness_taker(wait=_MIGRATION_WAITS), "migration", say=say)
+
+        return take
 
     @cached_property
     def calendar(self) -> "WeddingCalendar | None":

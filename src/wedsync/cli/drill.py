@@ -152,6 +152,7 @@ async def _show(home_path: str | None, drill_id: str, *, as_json: bool) -> Exit:
 
 
 def _say(drill: "Drill") -> None:
+    from wedsync.drills import forecast_words
     from wedsync.words import duration_words, moment_words, size_words
 
     source = drill.source
@@ -180,9 +181,15 @@ def _say(drill: "Drill") -> None:
         click.echo(
             "parts      " + ", ".join(f"{part} {seconds:.1f} s" for part, seconds in drill.phases_s.items())
         )
-    if drill.forecast_s is not None and drill.forecast_took_s is not None:
+    if drill.pauses:
         click.echo(
-            f"forecast   {duration_words(drill.forecast_s)} for restore, replay and promotion;"
+            f"paused     {duration_words(drill.paused_s)}, not counted, for: "
+            + ", ".join(dict.fromkeys(pause.made_way_for for pause in drill.pauses))
+        )
+    if drill.forecast_s is not None and drill.forecast_took_s is not None:
+        expected = forecast_words(drill.forecast_s, drill.forecast_range_s, drill.forecast_from_runs)
+        click.echo(
+            f"forecast   {expected} for restore, replay and promotion;"
             f" they took {duration_words(drill.forecast_took_s)}"
         )
     for check in drill.checks:

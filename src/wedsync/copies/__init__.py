@@ -8,6 +8,7 @@ from wedsync.copies.idle import PreviewService, is_idle
 from wedsync.copies.note import Note, Purpose, Stage
 from wedsync.copies.plan import CopyOrder, CopyPlan
 from wedsync.copies.registry import CopyRegistry, Listed
+from wedsync.copies.standstill import Standstill
 
 __all__ = [
     "Answer",
@@ -24,6 +25,7 @@ __all__ = [
     "Purpose",
     "Stage",
     "Standing",
+    "Standstill",
     "choose_preview",
     "is_idle",
 ]

@@ -1,6 +1,7 @@
 """Make copies of the cluster at moments of the past, find them again, and clear away what killed makers left."""
 
 import secrets
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +16,16 @@ from wedsync.copies.plan import CopyOrder, CopyPlan
 from wedsync.copies.planner import CopyPlanner
 from wedsync.copies.registry import CopyRegistry
 from wedsync.copies.settings import apart
+from wedsync.copies.standstill import Standstill
 from wedsync.database import ConnectionTarget
 from wedsync.errors import Busy, CopyRefused, CopyUnknown
 from wedsync.process import FileLock
 from wedsync.recovery import Kept as KeptWal
-from wedsync.recovery import Phase, Report, Stopwatch, put_back, put_back_histories, silently
+from wedsync.recovery import Phase, Report, Stopwatch, end_restores, put_back, put_back_histories, silently
 from wedsync.state import StateStore
+
+_MARKS_OF_A_RESTORE = ("backup.manifest", "PG_VERSION")
+"""Without one of them pgBackRest takes a directory for somebody else's, also with --delta."""
 
 
 class Copies:
@@ -70,12 +75,14 @@ class Copies:
         purpose: Purpose = Purpose.DRILL,
         by: str = "wedsync",
         most: int | None = None,
+        standstill: Standstill | None = None,
     ) -> Copy:
         """Restore, start, replay: gives the copy when it is paused at its moment.
 
         `directory` is new, and best one of `new_directory`: what a killed maker leaves there is found again.
         Raises `CopyRefused` before anything is restored if there is no room, or if there are `most` copies of this
-        purpose; if it fails later, nothing is left.
+        purpose; if it fails later, nothing is left. While `standstill` halts it, it waits,
+        and that time counts nowhere.
         """
         await self.tidy()
         if directory.exists():  # noqa: ASYNC240 - one look
@@ -89,15 +96,17 @@ class Copies:
         copy = self._copy(directory, self._new_note(plan, directory, effort, purpose), lock)
         try:
             async with guarded(directory.parent, effort):
-                await self._make(copy, report, by=by, most=most)
+                await self._make(copy, report, by=by, most=most, standstill=standstill or Standstill(directory))
         except BaseException:
             await copy.remove()
             raise
         copy.let_go()
         return copy
 
-    async def _make(self, copy: Copy, report: Report, *, by: str, most: int | None) -> None:
-        plan, directory, stopwatch = copy.plan, copy.directory, Stopwatch()
+    async def _make(
+        self, copy: Copy, report: Report, *, by: str, most: int | None, standstill: Standstill
+    ) -> None:
+        plan, directory, stopwatch = copy.plan, copy.directory, Stopwatch(standstill.now)
         directory.mkdir(mode=0o700)
         copy.beside.make_directories()
         copy.home.run.mkdir(mode=0o700)
@@ -105,23 +114,36 @@ class Copies:
         self.registry.add(copy.note, directory, by=by, most=most)
         report(Phase.RESTORE, f"restoring {plan.base.label} from repo{plan.repo} beside the cluster")
         with stopwatch.time(Phase.RESTORE):
-            await self._pgbackrest.restore(
-                repo=plan.repo,
-                label=plan.base.label,
-                pgdata=copy.home.pgdata,
-                target=plan.restore_target,
-                archiving=False,
-                beside=copy.beside,
-                on_progress=lambda percent: report(Phase.RESTORE, f"restoring files: {percent:.0f} %"),
-            )
+            await standstill.carry(lambda again: self._restore(copy, report, again=again))
             self._settle(copy)
         report(Phase.REPLAY, f"replaying WAL: {plan.wal_segments} segments")
         with stopwatch.time(Phase.REPLAY):
-            reached = await copy.replay(report)
+            reached = await standstill.carry(lambda _: copy.replay(report))
         phases_s = {str(phase): seconds for phase, seconds in stopwatch.phases_s.items()}
         copy.keep(replace(copy.note, stage=Stage.READY, phases_s=phases_s))
         await copy.let_read()
         self.registry.stands(copy.note, last_commit_at=reached.last_commit_at, at=self._clock.now())
+
+    async def _restore(self, copy: Copy, report: Report, *, again: bool) -> None:
+        """Restore the files; `again`: what is there already from a restore that broke off is kept."""
+        plan = copy.plan
+        if again:
+            await end_restores(self._pgbackrest.home.pgbackrest_config, copy.home.pgdata)
+            if not any((copy.home.pgdata / name).exists() for name in _MARKS_OF_A_RESTORE):
+                shutil.rmtree(
+                    copy.home.pgdata, ignore_errors=True
+                )  # it had hardly begun: pgBackRest takes no part of it
+        restored = await self._pgbackrest.restore(
+            repo=plan.repo,
+            label=plan.base.label,
+            pgdata=copy.home.pgdata,
+            target=plan.restore_target,
+            delta=again,
+            archiving=False,
+            beside=copy.beside,
+            on_progress=lambda percent: report(Phase.RESTORE, f"restoring files: {percent:.0f} %"),
+        )
+        copy.keep(replace(copy.note, files=restored.files))
 
     def _settle(self, copy: Copy) -> None:
         """Put the copy's own configuration in the place of what the cluster had at that moment."""

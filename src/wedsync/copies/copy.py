@@ -1,6 +1,7 @@
 """A copy of the cluster at a moment of the past: ask it, move it on, let it go."""
 
 import shutil
+import signal
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,6 +18,7 @@ from wedsync.copies.plan import CopyPlan, Place
 from wedsync.copies.planner import CopyPlanner, leads_on
 from wedsync.copies.registry import CopyRegistry
 from wedsync.copies.settings import ARCHIVE_COMMAND, copy_config
+from wedsync.copies.standstill import signal_workers
 from wedsync.database import ConnectionTarget, Lsn
 from wedsync.errors import CannotConnect, CopyFailed, CopyPassed, DiskFull, RecoveryFailed, ServerFailed
 from wedsync.process import FileLock
@@ -240,7 +242,7 @@ class Copy:
         locked for itself alone; the replay holds that lock, and whoever reads the table would wait for ever. A
         promotion ends transactions that did not commit. Such a copy does not move on to a later moment.
         """
-        if self.note.purpose is Purpose.DRILL:
+        if self.note.purpose in {Purpose.DRILL, Purpose.KEPT_DRILL}:
             return
         async with await self.target().connect() as connection:
             row = await (await connection.execute(statements("copies")["tables_held"])).fetchone()
@@ -267,9 +269,10 @@ class Copy:
         self.let_go()
 
     async def promote(self) -> None:
-        """Let it take writes, on a timeline of its own that no archive ever sees."""
+        """Let it take writes, on a timeline of its own that no archive ever sees; harmless if it does already."""
         with self._alone():
-            await promote(self.server)
+            if (await self.position()).in_recovery:
+                await promote(self.server)
             self.keep(replace(self.note, stage=Stage.PROMOTED))
 
     async def stop(self) -> None:
@@ -306,6 +309,7 @@ class Copy:
 async def remove_files(directory: Path, *, config: Path, server: Server) -> None:
     """End every process of a copy and remove its files; `config` is pgBackRest's configuration."""
     home = Home(directory)
+    signal_workers(directory, signal.SIGCONT)  # whoever stands still cannot end in good order
     await end_restores(config, home.pgdata, fetches=True)
     await server.stop("immediate", deadline=timedelta(seconds=20))
     await end_restores(config, home.pgdata, fetches=True)

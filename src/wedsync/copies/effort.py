@@ -35,6 +35,11 @@ class Effort:
     """What must be left free on the disk when the copy is there."""
 
     @property
+    def pace(self) -> str:
+        """What makes it quick or slow, in a word: copies of the same are compared with one another."""
+        return f"{self.processes}x nice {self.nice}{' idle disk' if self.idle_disk else ''}"
+
+    @property
     def priority(self) -> Priority:
         """The priority of all the copy's processes."""
         return Priority(nice=self.nice, idle_disk=self.idle_disk)

@@ -1,6 +1,7 @@
 """What is written into a copy's directory about it, so that another process can take it up again."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -23,7 +24,15 @@ class Purpose(StrEnum):
 
     PREVIEW = "preview"
     DRILL = "drill"
+    KEPT_DRILL = "kept-drill"
+    """A drill's until that is over, then a preview: it takes the place of one from the beginning."""
     ROWS = "rows"
+
+    @property
+    def like(self) -> "Collection[Purpose]":
+        """The purposes whose copies are counted together."""
+        previews = (Purpose.PREVIEW, Purpose.KEPT_DRILL)
+        return previews if self in previews else (self,)
 
 
 class Stage(StrEnum):
@@ -52,6 +61,8 @@ class Note:
     """Where replay stood when it last reached its target; `None`: it has not yet."""
     made_at: datetime
     phases_s: dict[str, float]
+    files: int = 0
+    """Restored by pgBackRest, each with the checksum that its backup noted."""
 
     def write(self, directory: Path) -> None:
         """Write it into the copy's directory."""

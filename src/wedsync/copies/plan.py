@@ -22,6 +22,8 @@ class CopyOrder:
     repo: int | None = None
     label: str | None = None
     timeline: int | None = None
+    pace: str | None = None
+    """That of the `Effort` with which it will be made, for the forecast; `None`: not known yet."""
     own_end: bool = False
     """Whether the end of backup `label` in `repo` itself is wanted, where it is consistent and no further;
     `target` only says when that was, to the second."""
@@ -65,7 +67,11 @@ class CopyPlan:
     @property
     def forecast_s(self) -> float:
         """Seconds that making it will take."""
-        return sum(self.forecast.phases_s.get(phase, 0.0) for phase in (Phase.RESTORE, Phase.REPLAY))
+        return self._forecast.total_s
+
+    @property
+    def _forecast(self) -> Forecast:
+        return self.forecast.of((Phase.RESTORE, Phase.REPLAY))
 
     @property
     def needed_bytes(self) -> int:
@@ -95,5 +101,7 @@ class CopyPlan:
             },
             "needed_bytes": self.needed_bytes,
             "forecast_s": round(self.forecast_s, 1),
+            "forecast_range_s": [round(self._forecast.low_s, 1), round(self._forecast.high_s, 1)],
+            "forecast_from_runs": self.forecast.runs,
             "notes": list(self.notes),
         }

@@ -202,6 +202,7 @@ class CopyPlanner:
                 history=ground.history,
                 way=Restoring.COPY,
                 repo=archive.repo,
+                pace=order.pace,
             ),
             notes=tuple(
                 notes(

@@ -36,9 +36,9 @@ class CopyRegistry:
         self._state = state
 
     def add(self, note: Note, directory: Path, *, by: str, most: int | None = None) -> None:
-        """Note a copy that is being made. Raises `CopyRefused` if there are `most` of its purpose already."""
+        """Note a copy that is being made. Raises `CopyRefused` if there are `most` like it already."""
         with self._state.transaction():
-            there = self.all(note.purpose)
+            there = [item for item in self.all() if item.purpose in note.purpose.like]
             if most is not None and len(there) >= most:
                 raise CopyRefused(
                     f"there are {len(there)} copies for this purpose already ({note.purpose}): no more is made",

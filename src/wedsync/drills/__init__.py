@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from wedsync.drills.check import DIGESTS, Check, CheckedCopy, CheckResult, DrillContext
     from wedsync.drills.choice import Chosen, choose
     from wedsync.drills.course import CheckList
-    from wedsync.drills.drill import BACK, FORECAST, Drill, Outcome, Part, Reason, Source, Trouble
+    from wedsync.drills.drill import BACK, FORECAST, Drill, Outcome, Part, Reason, Source, Trouble, forecast_words
     from wedsync.drills.evidence import read_evidence
     from wedsync.drills.order import DrillOrder, Pick
     from wedsync.drills.records import DrillRecords
@@ -41,6 +41,7 @@ else:
                 "Reason",
                 "Source",
                 "Trouble",
+                "forecast_words",
             ),
             "evidence": ("read_evidence",),
             "order": (
@@ -93,6 +94,7 @@ __all__ = [
     "choose",
     "drill_json",
     "effort_words",
+    "forecast_words",
     "next_drill",
     "read_evidence",
     "scheduled_effort",

@@ -12,6 +12,8 @@ from wedsync.drills.order import DrillOrder
 from wedsync.drills.witness import Witness
 from wedsync.state import StateStore
 
+ENGINE = "pgbackrest"
+"""What the backup engine has checked itself."""
 DIGESTS = "digests"
 """The check that compares rows with what was recorded of them."""
 

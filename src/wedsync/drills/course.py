@@ -9,11 +9,11 @@ from time import monotonic
 from wedsync.backup import Verification
 from wedsync.cluster import Engine
 from wedsync.config import Config
-from wedsync.copies import Copies, Copy, CopyOrder, CopyPlan, Effort, Purpose
-from wedsync.drills.check import Check, CheckResult, DrillContext
+from wedsync.copies import Copies, Copy, CopyOrder, CopyPlan, Effort, Purpose, Standstill
+from wedsync.drills.check import ENGINE, Check, CheckResult, DrillContext
 from wedsync.drills.checks import offline_checks, standard_checks, witness_checks, writing_checks
 from wedsync.drills.choice import Chosen
-from wedsync.drills.drill import FORECAST, Drill, Part, Source
+from wedsync.drills.drill import FORECAST, Drill, Part, Pause, Source, forecast_words
 from wedsync.drills.known import known_commit
 from wedsync.drills.order import DrillOrder
 from wedsync.drills.witness import Witness, nearest_witness
@@ -33,6 +33,7 @@ from wedsync.words import without_paths
 Verify = Callable[[int], Awaitable[Verification]]
 _VERIFIED_WITHIN = timedelta(minutes=15)
 _NAMED = 3
+_CHECKS_AT_ONCE = 2
 _PROVES_NOTHING_GOOD = (RestoreFailed, SegmentUnreadable, CopyFailed, RecoveryFailed, WrongKey)
 """Errors that say of the backup that it cannot be restored."""
 
@@ -85,6 +86,8 @@ class Course:
         """Whether it makes way: what reads a repository afterwards does not disturb a backup, and marks those that
         it finds damaged, which counts as one."""
         self.purpose = purpose
+        self._directory = copies.new_directory(purpose)
+        self.standstill = Standstill(self._directory)
         self._effort = effort
         self._verify = verify
         self._order = order
@@ -105,7 +108,9 @@ class Course:
         if chosen.backup is not None:
             self._stands(replace(self.drill, source=_source_before_plan(chosen)))
         try:
-            order = CopyOrder(target=chosen.moment, repo=chosen.repo, label=label, own_end=chosen.own_end)
+            order = CopyOrder(
+                target=chosen.moment, repo=chosen.repo, label=label, own_end=chosen.own_end, pace=self._effort.pace
+            )
             plan = await self._copies.plan(order)
         except (TargetUnreachable, SegmentUnreadable, WrongKey) as error:
             if chosen.backup is None or isinstance(self._order.moment, datetime):
@@ -122,22 +127,25 @@ class Course:
         if first is plan:
             witness = None
         self._forecast(first)
-        began = monotonic()
+        began = self.standstill.now()
         try:
             self.copy = await self._copies.make(
                 first,
-                directory=self._copies.new_directory(self.purpose),
+                directory=self._directory,
                 effort=self._effort,
                 report=self._report,
-                purpose=Purpose.DRILL,  # until it is over: what a killed drill leaves is removed
+                purpose=self.purpose,
+                most=self._config.preview.most if self.purpose is Purpose.KEPT_DRILL else None,
                 by=self.drill.asked_by,
+                standstill=self.standstill,
             )
         except _PROVES_NOTHING_GOOD as error:
-            self._failed("restore", error, took_s=monotonic() - began)
+            self._failed("restore", error, took_s=self.standstill.now() - began)
             await self._name_damage(plan)
             return
         for part, phase in ((Part.RESTORE, Phase.RESTORE), (Part.REPLAY, Phase.REPLAY)):
             self.took(part, self.copy.phases_s.get(phase, 0.0))
+        self._note_engine(self.copy, first)
         if not await self._move_on(self.copy, plan, witness):
             return
         await self._note_place(self.copy, plan)
@@ -173,30 +181,31 @@ class Course:
     async def _move_on(self, copy: Copy, plan: CopyPlan, witness: Witness | None) -> bool:
         """Check at the witness's place, then go on to the moment; whether it got there."""
         await self._check(self._checks.at_witness, witness=witness)
-        if witness is None or plan.target_at is None:
+        moment = plan.target_at
+        if witness is None or moment is None:
             return True
-        began = monotonic()
+        began = self.standstill.now()
         try:
-            await copy.forward(plan.target_at, self._report)
+            await self.standstill.carry(lambda _: copy.forward(moment, self._report))
         except (*_PROVES_NOTHING_GOOD, TargetUnreachable) as error:
-            self._failed("replay to the moment", error, took_s=monotonic() - began)
+            self._failed("replay to the moment", error, took_s=self.standstill.now() - began)
             return False
         finally:
-            self.took(Part.ONWARD, monotonic() - began)
+            self.took(Part.ONWARD, self.standstill.now() - began)
         return True
 
     async def _promote(self, copy: Copy) -> None:
         self._report(Phase.PROMOTE, "letting the copy take writes")
-        began = monotonic()
+        began = self.standstill.now()
         try:
-            await copy.promote()
+            await self.standstill.carry(lambda _: copy.promote())
         except WedsyncError as error:
-            self._failed("read-write", error, took_s=monotonic() - began)
+            self._failed("read-write", error, took_s=self.standstill.now() - began)
             return
-        self.took(Part.PROMOTE, monotonic() - began)
+        self.took(Part.PROMOTE, self.standstill.now() - began)
         await self._check(self._checks.writing)
         if self._checks.offline:
-            await copy.stop()
+            await self.standstill.carry(lambda _: copy.stop())
             await self._check(self._checks.offline)
 
     def _witness(self, plan: CopyPlan) -> Witness | None:
@@ -206,7 +215,13 @@ class Course:
 
     async def _plan_of_witness(self, plan: CopyPlan, witness: Witness) -> CopyPlan:
         """The plan to the place of a witness; where it cannot be reached, the one to the moment."""
-        order = CopyOrder(target=witness.lsn, repo=plan.repo, label=plan.base.label, timeline=witness.timeline)
+        order = CopyOrder(
+            target=witness.lsn,
+            repo=plan.repo,
+            label=plan.base.label,
+            timeline=witness.timeline,
+            pace=self._effort.pace,
+        )
         try:
             return await self._copies.plan(order)
         except WedsyncError as error:
@@ -232,23 +247,52 @@ class Course:
             witness=witness,
             migration_key=self._migration_key,
         )
-        for check in checks:
-            name = check_name(check)
+        before, found = self.drill.checks, dict[int, CheckResult]()
+        at_once = asyncio.Semaphore(min(_CHECKS_AT_ONCE, self._effort.processes))
+        began = self.standstill.now()
+
+        async def make(place: int, check: Check) -> None:
+            async with at_once:
+                found[place] = await self._answer(check, context)
+            self._stands(replace(self.drill, checks=(*before, *(found[at] for at in sorted(found)))))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for place, check in enumerate(checks):
+                    group.create_task(make(place, check), name=check_name(check))
+        finally:
+            self.took(Part.CHECKS, self.standstill.now() - began)
+
+    async def _answer(self, check: Check, context: DrillContext) -> CheckResult:
+        """What a check says. Stood the copy still meanwhile, it is asked anew, and a yes counts then."""
+        name = check_name(check)
+        again = False
+        while True:
+            await self.standstill.over()
             self._report(Phase.CONFIRM, f"checking: {name}")
-            began = monotonic()
+            count, began = self.standstill.count, self.standstill.now()
             try:
                 found = await check(context)
-                found = replace(found, detail=self._shown(found.detail))
             except Exception as error:
                 said = error.in_one_line() if isinstance(error, WedsyncError) else repr(error)
-                found = CheckResult(
-                    name=name,
-                    ok=False,
-                    detail=self._shown(f"the check could not be made: {' '.join(said.split())}"),
-                    took_s=monotonic() - began,
-                )
-            self.took(Part.CHECKS, monotonic() - began)
-            self._stands(replace(self.drill, checks=(*self.drill.checks, found)))
+                detail = f"the check could not be made: {' '.join(said.split())}"
+                found = CheckResult(name=name, ok=False, detail=detail, took_s=0.0)
+            if self.standstill.count == count or (again and found.ok):
+                return replace(found, detail=self._shown(found.detail), took_s=self.standstill.now() - began)
+            again = True
+
+    def _note_engine(self, copy: Copy, plan: CopyPlan) -> None:
+        """What pgBackRest itself has checked: pages when it took them, the checksum of each file it restored."""
+        backup, files = plan.base, copy.note.files
+        marked = "pages with a wrong checksum were copied when it was taken" if backup.damaged else backup.broken
+        detail = f"{files} files restored, each with the checksum that the backup noted"
+        found = CheckResult(
+            name=ENGINE,
+            ok=files > 0 and marked is None,
+            detail=f"{detail}; {marked or 'it marked no page as damaged when it took them'}",
+            took_s=0.0,
+        )
+        self._stands(replace(self.drill, checks=(*self.drill.checks, found)))
 
     async def _note_place(self, copy: Copy, plan: CopyPlan) -> None:
         position = await copy.position()
@@ -264,19 +308,35 @@ class Course:
         )
 
     def _forecast(self, plan: CopyPlan) -> None:
-        phases_s = plan.forecast.phases_s
+        found = plan.forecast.of([Phase(part) for part in FORECAST])
+        range_s = (found.low_s, found.high_s)
         self._stands(
             replace(
                 self.drill,
-                forecasts_s={part: phases_s.get(Phase(part), 0.0) for part in FORECAST},
+                forecasts_s={part: found.phases_s[Phase(part)] for part in FORECAST},
+                forecast_range_s=range_s,
+                forecast_from_runs=found.runs,
                 replayed_segments=plan.wal_segments,
                 replayed_bytes=plan.wal_bytes,
             )
+        )
+        self._report(
+            Phase.RESTORE,
+            f"{plan.base.label} of repo{plan.repo} and {plan.wal_segments} WAL segments, for about"
+            f" {forecast_words(found.total_s, range_s, found.runs)}",
         )
 
     def _failed(self, name: str, error: WedsyncError, *, took_s: float) -> None:
         result = CheckResult(name=name, ok=False, detail=self._shown(error.in_one_line()), took_s=took_s)
         self._stands(replace(self.drill, checks=(*self.drill.checks, result)))
+
+    def say(self, words: str) -> None:
+        """Tell whoever waits for it."""
+        self._report(Phase.CONFIRM, words)
+
+    def stood_still(self, pause: Pause) -> None:
+        """Note a time in which it stood still."""
+        self._stands(replace(self.drill, pauses=(*self.drill.pauses, pause)))
 
     def took(self, part: Part, seconds: float) -> None:
         """Add seconds to a part."""

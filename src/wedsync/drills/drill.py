@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from wedsync.backup import BackupKind
 from wedsync.drills.check import CheckResult
+from wedsync.words import duration_words
 
 
 class Outcome(StrEnum):
@@ -19,7 +20,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     """It could not be tried: no room, a repository that does not answer, no such backup."""
     YIELDED = "yielded"
-    """It made way for a backup or a recovery."""
+    """It made way for a recovery, or its backup was removed meanwhile."""
     INTERRUPTED = "interrupted"
     """It was stopped, or its process was killed."""
 
@@ -84,6 +85,15 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A time in which a drill stood still, because somebody came first."""
+
+    began_at: datetime
+    took_s: float
+    made_way_for: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drill:
     """A drill as it is remembered."""
 
@@ -105,6 +115,10 @@ class Drill:
     phases_s: Mapping[Part, float] = field(default_factory=dict[Part, float])
     forecasts_s: Mapping[Part, float] = field(default_factory=dict[Part, float])
     """What `FORECAST` was expected to take."""
+    forecast_range_s: tuple[float, float] | None = None
+    """Least and most of that, all together."""
+    forecast_from_runs: int = 0
+    """How many runs it was learnt from."""
     replayed_segments: int = 0
     """In the part `REPLAY`."""
     replayed_bytes: int = 0
@@ -112,6 +126,8 @@ class Drill:
     rpo_target_s: float
     effort: str = ""
     """How much of the machine it might take, in words."""
+    pauses: tuple[Pause, ...] = ()
+    """In none of its other times."""
     checks: tuple[CheckResult, ...] = ()
     trouble: Trouble | None = None
 
@@ -140,6 +156,11 @@ class Drill:
         if Part.PROMOTE not in self.phases_s:
             return None
         return sum(self.phases_s.get(part, 0.0) for part in FORECAST)
+
+    @property
+    def paused_s(self) -> float:
+        """Seconds that it stood still."""
+        return sum(pause.took_s for pause in self.pauses)
 
     @property
     def rto_kept(self) -> bool | None:
@@ -171,3 +192,11 @@ class Drill:
     def skipped_checks(self) -> tuple[CheckResult, ...]:
         """Those that had nothing to look at: they prove nothing, and nothing is wrong."""
         return tuple(check for check in self.checks if check.skipped)
+
+
+def forecast_words(total_s: float, range_s: tuple[float, float] | None, runs: int) -> str:
+    """`5.0 s (4.1 s to 6.3 s, from 3 runs)`."""
+    if range_s is None:
+        return duration_words(total_s)
+    learnt = f"from {runs} run{'' if runs == 1 else 's'}" if runs else "from no run yet"
+    return f"{duration_words(total_s)} ({duration_words(range_s[0])} to {duration_words(range_s[1])}, {learnt})"

@@ -12,10 +12,10 @@ from wedsync.clock import Clock
 from wedsync.cluster import Engine
 from wedsync.config import Config, DrillsConfig, Home
 from wedsync.copies import Copies, Copy, Effort, Purpose
-from wedsync.drills.check import CheckResult
+from wedsync.drills.check import ENGINE, CheckResult
 from wedsync.drills.choice import choose
 from wedsync.drills.course import CheckList, Course, Verify
-from wedsync.drills.drill import Drill, Outcome, Part, Reason, Trouble
+from wedsync.drills.drill import Drill, Outcome, Part, Pause, Reason, Source, Trouble
 from wedsync.drills.evidence import remove_evidence, write_evidence
 from wedsync.drills.order import DrillOrder, Pick
 from wedsync.drills.records import DrillRecords
@@ -26,8 +26,7 @@ from wedsync.recovery import Phase, Report, Restoring, record_phases, silently
 from wedsync.state import StateStore
 from wedsync.words import without_paths
 
-_LOOK_EVERY_S = 0.5
-_COMES_FIRST = ("backup", "recovery")
+_LOOK_EVERY_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +121,10 @@ class Driller:
     ) -> Drill:
         """Restore, check, record, remove; gives a drill that passed or failed.
 
-        Raises what kept it from saying anything: `Busy` beside another drill, a backup or a recovery; with the
-        drill on record, `DrillMadeWay` when one of those began, and what says that room, repository or moment is
-        missing. `keep` leaves the copy as a preview.
+        It stands still while a backup is taken. Raises what kept it from saying anything: `Busy` beside another
+        drill, a backup or a recovery; with the drill on record, `DrillMadeWay` when a recovery began or its backup
+        was removed meanwhile, and what says that room, repository or moment is missing.
+        `keep` leaves the copy as a preview, of which there are `preview.most` at the most.
         """
         with self._lock():
             await self.clear_away()
@@ -149,7 +149,7 @@ class Driller:
                 migration_key=self._migration_key() if self._migration_key is not None else None,
                 effort=effort,
                 verify=self._verify,
-                purpose=Purpose.PREVIEW if keep else Purpose.DRILL,
+                purpose=Purpose.KEPT_DRILL if keep else Purpose.DRILL,
                 keep=self.records.save,
                 report=report,
             )
@@ -169,7 +169,7 @@ class Driller:
             except BaseException as error:
                 self._broken_off(course.drill, Outcome.REFUSED, WedsyncError(repr(error)))
                 raise
-            return self._ended(course.drill)
+            return self._ended(course.drill, pace=effort.pace)
 
     async def settle_killed(self) -> None:
         """Clear away what a killed drill left, where one did. Raises `Busy` while another is under way."""
@@ -197,10 +197,10 @@ class Driller:
             course.took(Part.FIND, monotonic() - began)
             if plan is not None:
                 await course.run(plan)
-            if course.copy is not None and course.purpose is Purpose.PREVIEW:
+            if course.copy is not None and course.purpose is Purpose.KEPT_DRILL:
                 await course.copy.become_preview()
         finally:
-            if course.copy is not None and course.copy.note.purpose is Purpose.DRILL:
+            if course.copy is not None and course.copy.note.purpose is not Purpose.PREVIEW:
                 await _to_the_end(course.copy)
 
     async def _with_present(self, order: DrillOrder) -> DrillOrder:
@@ -213,9 +213,9 @@ class Driller:
         return replace(order, repo=backup.repo, backup=backup.label)
 
     async def _unless_called_away(self, work: Callable[[], Coroutine[Any, Any, None]], course: Course) -> None:
-        """Do the work; break it off (and clear away) as soon as a backup or a recovery begins."""
+        """Do the work; break it off (and clear away) as soon as a recovery begins."""
         working = asyncio.create_task(work(), name="drill")
-        watching = asyncio.create_task(self._wait_for_others(course), name="watch for a backup")
+        watching = asyncio.create_task(self._make_way(course), name="watch for others")
         try:
             await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -225,30 +225,53 @@ class Driller:
         if not working.cancelled():
             working.result()
         elif watching.done() and not watching.cancelled():
-            holder = watching.result()
-            raise DrillMadeWay(
-                f"the drill made way for: {holder.purpose}",
-                detail=f"process {holder.pid}, since {holder.since}",
-                hint="the keeper tries again by itself; by hand: wedsync drill run",
-            )
+            raise watching.result()
 
-    async def _wait_for_others(self, course: Course) -> LockHolder:
+    async def _make_way(self, course: Course) -> DrillMadeWay:
+        """Let the drill stand still while a backup is taken; gives why it cannot go on."""
         while True:
-            holder = self._others() if course.is_copying else None
-            if holder is not None:
-                return holder
+            recovery, backup = self._holder("recovery"), self._holder("backup")
+            if recovery is not None and course.is_copying:
+                return _made_way(recovery)
+            if backup is not None and course.is_copying:
+                gone = await self._stand_still(course, backup)
+                if gone is not None:
+                    return gone
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    def _others(self) -> LockHolder | None:
-        """Who takes a backup or recovers now."""
-        for name in _COMES_FIRST:
-            holder = FileLock(self._home.run / f"{name}.lock", purpose="look for others").holder()
-            if holder is not None:
-                return holder
+    async def _stand_still(self, course: Course, backup: LockHolder) -> DrillMadeWay | None:
+        """Return when the backup has ended and the drill goes on; or why it cannot."""
+        began_at = self._clock.now()
+        course.say(f"standing still for: {backup.purpose}")
+        while self._holder("backup") is not None:
+            course.standstill.halt()  # each time: something may just have been started
+            if (recovery := self._holder("recovery")) is not None:
+                return _made_way(recovery)
+            await asyncio.sleep(_LOOK_EVERY_S)
+        source = course.drill.source
+        if source is not None and await self._is_gone(source):
+            return DrillMadeWay(
+                f"backup {source.label} was removed from repo{source.repo} while the drill stood still",
+                detail=f"for: {backup.purpose}",
+                hint="its time was over; the next drill is of another one",
+            )
+        took_s = course.standstill.go_on()
+        course.stood_still(Pause(began_at=began_at, took_s=took_s, made_way_for=backup.purpose))
         return None
 
+    async def _is_gone(self, source: Source) -> bool:
+        """Whether the repository answers and does not have the backup any more."""
+        survey = await self._surveyor.survey()
+        if any(problem.repo == source.repo and not problem.empty for problem in survey.problems):
+            return False
+        return all(backup.label != source.label for backup in survey.catalogue.of_repo(source.repo))
+
+    def _holder(self, name: str) -> LockHolder | None:
+        """Who takes a backup, or recovers, now."""
+        return FileLock(self._home.run / f"{name}.lock", purpose="look for others").holder()
+
     def _require_quiet(self) -> None:
-        holder = self._others()
+        holder = self._holder("backup") or self._holder("recovery")
         if holder is not None:
             raise Busy(
                 "no drill is run beside a backup or a recovery",
@@ -256,8 +279,8 @@ class Driller:
                 hint="wait for its end",
             )
 
-    def _ended(self, drill: Drill) -> Drill:
-        if not drill.made_checks:  # what was not looked at is not proven
+    def _ended(self, drill: Drill, *, pace: str) -> Drill:
+        if all(check.name == ENGINE for check in drill.made_checks):  # what was not looked at is not proven
             nothing = CheckResult(name="checks", ok=False, detail="none was made", took_s=0.0)
             drill = replace(drill, checks=(*drill.checks, nothing))
         passed = not drill.failed_checks and Part.PROMOTE in drill.phases_s
@@ -267,7 +290,7 @@ class Driller:
             finished_at=self._clock.now(),
         )
         self.records.save(ended, evidence_sha256=write_evidence(self._home.drills, ended))
-        self._learn(ended)
+        self._learn(ended, pace)
         source = ended.source
         assert source is not None  # noqa: S101 - a drill that says something has restored something
         if passed:
@@ -285,7 +308,7 @@ class Driller:
             observe(DrillFailed(id=ended.id, repo=source.repo, label=source.label, checks=names))
         return ended
 
-    def _learn(self, drill: Drill) -> None:
+    def _learn(self, drill: Drill, pace: str) -> None:
         """Remember how long each phase took: forecasts are made from it."""
         if drill.source is None or Part.PROMOTE not in drill.phases_s:
             return
@@ -298,6 +321,7 @@ class Driller:
             wal_segments=drill.replayed_segments,
             way=Restoring.COPY,
             repo=drill.source.repo,
+            pace=pace,
         )
 
     def _broken_off(self, drill: Drill, outcome: Outcome, error: WedsyncError) -> None:
@@ -313,6 +337,14 @@ class Driller:
 
     def _lock(self) -> FileLock:
         return FileLock(self._home.run / "drill.lock", purpose="drill")
+
+
+def _made_way(holder: LockHolder) -> DrillMadeWay:
+    return DrillMadeWay(
+        f"the drill made way for: {holder.purpose}",
+        detail=f"process {holder.pid}, since {holder.since}",
+        hint="the keeper tries again by itself; by hand: wedsync drill run",
+    )
 
 
 async def _to_the_end(copy: Copy) -> None:

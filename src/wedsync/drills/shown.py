@@ -33,10 +33,17 @@ def drill_json(drill: Drill) -> dict[str, Any]:
         "phases_s": {part: _round(seconds) for part, seconds in drill.phases_s.items()},
         "forecast": {
             "forecast_s": _round(drill.forecast_s),
+            "range_s": [_round(seconds) for seconds in drill.forecast_range_s] if drill.forecast_range_s else None,
+            "from_runs": drill.forecast_from_runs,
             "took_s": _round(drill.forecast_took_s),
             "phases_s": {part: _round(seconds) for part, seconds in drill.forecasts_s.items()},
         },
         "effort": drill.effort,
+        "paused_s": _round(drill.paused_s),
+        "pauses": [
+            {"began_at": pause.began_at, "took_s": _round(pause.took_s), "made_way_for": pause.made_way_for}
+            for pause in drill.pauses
+        ],
         "checks": [
             {"name": check.name, "ok": check.ok, "detail": check.detail, "took_s": _round(check.took_s)}
             for check in drill.made_checks

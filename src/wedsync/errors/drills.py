@@ -4,7 +4,7 @@ from wedsync.errors.base import WedsyncError
 
 
 class DrillMadeWay(WedsyncError):
-    """A drill was broken off and cleared away, because a backup or a recovery began."""
+    """A drill was broken off and cleared away: a recovery began, or its backup was removed meanwhile."""
 
     code = "WS451"
 

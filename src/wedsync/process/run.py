@@ -131,6 +131,7 @@ async def stop_group(process: asyncio.subprocess.Process) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
+            os.killpg(process.pid, signal.SIGCONT)  # one that stands still would not hear of it
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GRACE_S):
                 await asyncio.shield(process.wait())

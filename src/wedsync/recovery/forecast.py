@@ -3,12 +3,12 @@
 The shape (a fixed part, a part per byte, a part per WAL segment) was measured with PostgreSQL 15 and pgBackRest
 2.45 (docs/explanation/recovery.md). A machine's own speed enters by least squares over its last runs, with the
 shape as what is assumed while they do not say otherwise (fit.py). Runs of the same way (in place, over surviving
-files, as a copy) and the same repository count; where there are none, the nearest ones, with a wider range;
-before there are any, the speed of the backups that the machine has taken.
+files, as a copy), the same repository and the same pace count; where there are none, the nearest ones, with a
+wider range; before there are any, the speed of the backups that the machine has taken.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import median
 
@@ -58,6 +58,8 @@ class Measurement:
     way: Restoring | None = None
     """`None`: not noted."""
     repo: int | None = None
+    pace: str | None = None
+    """How much of the machine it might take, as one word for all that may take the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +70,24 @@ class Forecast:
     low_s: float
     high_s: float
     phases_s: Mapping[Phase, float]
+    ranges_s: Mapping[Phase, tuple[float, float]]
+    """Least and most of each phase."""
     runs: int
     alike: bool = True
-    """Whether those were of the same way and repository."""
+    """Whether those were of the same way, repository and pace."""
+
+    def of(self, phases: Collection[Phase]) -> "Forecast":
+        """The forecast of some of the phases."""
+        ranges_s = {phase: range_s for phase, range_s in self.ranges_s.items() if phase in phases}
+        phases_s = {phase: seconds for phase, seconds in self.phases_s.items() if phase in phases}
+        return replace(
+            self,
+            total_s=sum(phases_s.values()),
+            low_s=sum(low_s for low_s, _ in ranges_s.values()),
+            high_s=sum(high_s for _, high_s in ranges_s.values()),
+            phases_s=phases_s,
+            ranges_s=ranges_s,
+        )
 
     @property
     def dominant(self) -> Phase:
@@ -115,6 +132,7 @@ def forecast(
     history: Sequence[Measurement],
     way: Restoring = Restoring.WHOLE,
     repo: int | None = None,
+    pace: str | None = None,
 ) -> Forecast:
     """Forecast a recovery from `history`, newest last; an empty history gives the model alone with a wide range.
 
@@ -123,12 +141,12 @@ def forecast(
     sizes = {Phase.RESTORE: (database_bytes, 0), Phase.REPLAY: (wal_bytes, wal_segments)}
     machine = _ratios([run for run in history if run.phase is Phase.BACKUP][-_LAST_BACKUPS:])
     phases_s: dict[Phase, float] = {}
-    low_s = high_s = 0.0
+    ranges_s: dict[Phase, tuple[float, float]] = {}
     runs, alike = 0, True
     for phase in RECOVERY_PHASES:
         size_bytes, units = sizes.get(phase, (0, 0))
         parts = MODELS[phase].parts(size_bytes=size_bytes, units=units)
-        near = nearest_runs([run for run in history if run.phase is phase], way=way, repo=repo)
+        near = nearest_runs([run for run in history if run.phase is phase], way=way, repo=repo, pace=pace)
         if near.runs:
             fitted = fit([(_parts(run), run.took_s) for run in near.runs])
             expected_s = fitted.seconds(parts)
@@ -138,12 +156,17 @@ def forecast(
             ratio = min(max(median(machine), 0.5), 3.0) if machine else 1.0
             expected_s, low, high = sum(parts) * ratio, 0.5, 2.0
         phases_s[phase] = expected_s
-        low_s += expected_s * low
-        high_s += expected_s * high
+        ranges_s[phase] = expected_s * low, expected_s * high
         if phase is Phase.RESTORE:
             runs, alike = len(near.runs), near.slack == 1.0
     return Forecast(
-        total_s=sum(phases_s.values()), low_s=low_s, high_s=high_s, phases_s=phases_s, runs=runs, alike=alike
+        total_s=sum(phases_s.values()),
+        low_s=sum(low_s for low_s, _ in ranges_s.values()),
+        high_s=sum(high_s for _, high_s in ranges_s.values()),
+        phases_s=phases_s,
+        ranges_s=ranges_s,
+        runs=runs,
+        alike=alike,
     )
 
 
@@ -155,8 +178,11 @@ class Near:
     slack: float
 
 
-def nearest_runs(history: Sequence[Measurement], *, way: Restoring, repo: int | None) -> Near:
-    """The last runs of the same way and repository; else of the same repository; else of the same way; else any.
+def nearest_runs(
+    history: Sequence[Measurement], *, way: Restoring, repo: int | None, pace: str | None = None
+) -> Near:
+    """The last runs of the same way, repository and pace; else at any pace; else of the same repository; else of
+    the same way; else any.
 
     What does not read a repository (`STOP`, `PROMOTE`) is the same from each.
     """
@@ -166,7 +192,8 @@ def nearest_runs(history: Sequence[Measurement], *, way: Restoring, repo: int | 
     of_way = [run for run in history if run.way in ways]
     of_repo = [run for run in history if repos is None or run.repo in repos]
     both = [run for run in of_way if repos is None or run.repo in repos]
-    for runs, slack in ((both, 1.0), (of_repo, 1.5), (of_way, 2.0), (history, 2.0)):
+    all_three = [run for run in both if pace is None or run.pace in {pace, None}]
+    for runs, slack in ((all_three, 1.0), (both, 1.5), (of_repo, 1.5), (of_way, 2.0), (history, 2.0)):
         if runs:
             return Near(runs=runs[-_LAST_RUNS:], slack=slack)
     return Near(runs=(), slack=1.0)

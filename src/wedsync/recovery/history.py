@@ -27,6 +27,7 @@ def read_history(state: StateStore) -> list[Measurement]:
             took_s=row["took_s"],
             way=Restoring(row["way"]) if row["way"] in set(Restoring) else None,
             repo=row["repo"],
+            pace=row["pace"],
         )
         for row in reversed(phases)
         if row["job"] in set(Phase)
@@ -43,10 +44,15 @@ def record_phases(
     wal_segments: int,
     way: Restoring,
     repo: int,
+    pace: str | None = None,
 ) -> None:
     """Remember how long the phases of one recovery, or of one copy, took."""
     sizes = {Phase.RESTORE: (database_bytes, 0), Phase.REPLAY: (wal_bytes, wal_segments)}
     state.write_many(
-        "insert into measurements (at, job, size_bytes, units, took_s, way, repo) values (?, ?, ?, ?, ?, ?, ?)",
-        [(as_text(at), phase, *sizes.get(phase, (0, 0)), seconds, way, repo) for phase, seconds in took_s.items()],
+        "insert into measurements (at, job, size_bytes, units, took_s, way, repo, pace)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (as_text(at), phase, *sizes.get(phase, (0, 0)), seconds, way, repo, pace)
+            for phase, seconds in took_s.items()
+        ],
     )

@@ -21,6 +21,7 @@ _VERSIONS = (
     "exposure.sql",
     "regions.sql",
     "measured.sql",
+    "paces.sql",
 )
 """Scripts in order; the file's `user_version` says how many have run."""
 

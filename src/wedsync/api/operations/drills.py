@@ -86,6 +86,10 @@ class DrillAnswer(msgspec.Struct, frozen=True, kw_only=True):
     phases_s: Mapping[str, float]
     forecast: Mapping[str, Any]
     effort: str
+    paused_s: float
+    """Seconds that it stood still for a backup; counted nowhere else."""
+    pauses: Sequence[Mapping[str, Any]]
+    """When, how long, for what."""
     checks: Sequence[CheckAnswer]
     skipped: Sequence[SkippedCheck]
     trouble: Mapping[str, Any] | None

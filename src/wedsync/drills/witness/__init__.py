@@ -9,7 +9,7 @@ from wedsync.drills.witness.records import (
     newest_witness,
     record_witness,
 )
-from wedsync.drills.witness.service import WitnessService, WitnessSkipped, why_due
+from wedsync.drills.witness.service import WitnessService, WitnessSkipped, why_due, witness_if_possible
 from wedsync.drills.witness.taking import Effort, WitnessTaker
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "newest_witness",
     "record_witness",
     "why_due",
+    "witness_if_possible",
 ]

@@ -65,7 +65,7 @@ class Witness:
     lsn: Lsn
     database: str
     reason: str
-    """Why it was taken: `schedule`, `backup`, `operator`."""
+    """Why it was taken: `schedule`, `backup`, `migration`, `operator`."""
     tables: tuple[TableDigest, ...]
     left_out: tuple[LeftOut, ...] = ()
     catalogue: str | None = None

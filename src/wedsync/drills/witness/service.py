@@ -43,6 +43,21 @@ def why_due(
     return None
 
 
+async def witness_if_possible(taker: WitnessTaker, reason: str, *, say: Callable[[str], None]) -> Witness | None:
+    """Take one; `None`: it could not be, which `say` and the log are told, and nobody is kept from going on."""
+    try:
+        return await taker.take(reason)
+    except (WedsyncError, DatabaseError, OSError) as error:
+        said = _words(error)
+        say(f"no witness: {said}")
+        observe(WitnessSkipped(message=said))
+        return None
+
+
+def _words(error: Exception) -> str:
+    return error.in_one_line() if isinstance(error, WedsyncError) else " ".join(str(error).split())
+
+
 class WitnessService:
     """Takes witnesses. What it knows is in the state file: it may die at any time."""
 
@@ -89,8 +104,7 @@ class WitnessService:
         except (WedsyncError, DatabaseError, OSError) as error:
             refused = isinstance(error, WitnessRefused)
             self._not_before = now + (_REFUSED_AGAIN_AFTER if refused else _AGAIN_AFTER)
-            said = error.in_one_line() if isinstance(error, WedsyncError) else " ".join(str(error).split())
-            observe(WitnessSkipped(message=said))
+            observe(WitnessSkipped(message=_words(error)))
             return None
         self._not_before = None
         forget_witnesses(self._state, before=now - self._keep)

@@ -1,6 +1,6 @@
 """Apply migrations: one runner at a time, stop at the first error, never on a day that must be quiet."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -66,6 +66,13 @@ class Conditions:
     """For another runner."""
     say: Say = lambda _: None
     """Told how it goes, a line at a time."""
+    witness: Callable[[], Awaitable[None]] | None = None
+    """Writes down what the database holds: right before the first change, and right behind the last one."""
+
+    async def record(self) -> None:
+        """Let it be written down, where somebody does."""
+        if self.witness is not None:
+            await self.witness()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +146,7 @@ async def up(
         if not compared.pending:
             return MigrationRun(dry_run=False, applied=(), would_apply=(), took_s=monotonic() - started)
         overridden = await respect(session, conditions.freeze, conditions.override)
+        await conditions.record()
         point = await mark(session, conditions.restore_point, before=compared.pending[0].id)
         if isinstance(point, str):
             conditions.say(point)
@@ -149,6 +157,7 @@ async def up(
             on_file=on_file,
         )
         applied = await _apply(session, compared.pending, mode, how)
+        await conditions.record()
     return MigrationRun(
         dry_run=False,
         applied=tuple(applied),

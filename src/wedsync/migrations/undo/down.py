@@ -139,6 +139,7 @@ async def down(
         losses = await count(target, plan.threats) if plan.threats else ()
         refuse_loss(losses, accepted=accept_data_loss)
         overridden = await respect(session, conditions.freeze, conditions.override)
+        await conditions.record()
         point = await mark(session, conditions.restore_point, before=plan.files[0].id)
         if isinstance(point, str):
             conditions.say(point)
@@ -154,6 +155,7 @@ async def down(
             row = await _undo(session, file, how)
             observe(MigrationUndone(migration=row.id, took_ms=row.took_ms))
             undone.append(row)
+        await conditions.record()
     return DownRun(
         undone=tuple(row.id for row in undone),
         losses=losses,
