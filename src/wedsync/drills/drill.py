@@ -160,7 +160,7 @@ class Drill:
     @property
     def paused_s(self) -> float:
         """Seconds that it stood still."""
-        return sum(pause.took_s for pause in self.pauses)
+        return sum((pause.took_s for pause in self.pauses), 0.0)
 
     @property
     def rto_kept(self) -> bool | None:
