@@ -16,12 +16,13 @@ import pytest
 from support.copies import SMALL, copy_at, rows_in
 from support.events import eventually
 from support.recoveries import Protected, protected_copy
-from wedsync.app import list_previews, make_preview, move_preview
+from wedsync.app import list_previews, make_preview, move_preview, remove_preview, wake_preview
+from wedsync.app.copies import held_still
 from wedsync.cluster import ServerState
 from wedsync.cluster.datadir import processes_in
 from wedsync.config import Home
-from wedsync.copies import CopyOrder, Effort, Purpose
-from wedsync.errors import ArchivingStuck, CopyFailed, CopyPassed, CopyRefused, DiskFull, TargetUnreachable
+from wedsync.copies import Answer, CopyOrder, Effort, Purpose, Stage
+from wedsync.errors import ArchivingStuck, Busy, CopyFailed, CopyPassed, CopyRefused, DiskFull, TargetUnreachable
 from wedsync.recovery import Phase
 
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": ":".join(path for path in sys.path if path)}
@@ -47,6 +48,21 @@ async def main():
     await platform.copies.make(plan, directory=directory, effort=effort, report=report)
     os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
+"""
+
+_MOVER = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from wedsync.app import Platform, move_preview
+from wedsync.config import Home
+
+home, preview, at = sys.argv[1:]
+
+def report(now, words):
+    if "replaying" in words:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(move_preview(Platform(Home(Path(home)), {}), preview, at, by="ada", report=report))
 """
 
 
@@ -110,6 +126,58 @@ async def test_a_preview_whose_server_was_killed_moves_on_all_the_same(protected
     assert await rows_in(copy) == [1, 2]
     await copy.remove()
     assert await protected.rows() == [1, 2]
+
+
+async def test_a_mover_that_is_killed_never_leaves_another_moment_under_the_old_name(protected: Protected) -> None:
+    """Lost: nothing; the preview ends its move when it is asked next.
+    Seen: the preview is `moving` in the list; who asks for the moment before gets another preview.
+    """
+    between = await _two_commits(protected)
+    platform = protected.platform
+    preview = await make_preview(platform, between.isoformat(), by="ada")
+    later = await protected.moment()
+    await protected.commit()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _MOVER, str(protected.home.root), preview.id, later.isoformat()), env=_ENVIRONMENT
+    )
+    assert await process.wait() == -signal.SIGKILL
+    (left,) = await list_previews(platform)
+    assert (left.stage, left.at) == (Stage.MOVING, later)
+    copy = platform.copies.open(protected.home.copies / preview.id)
+    with pytest.raises(Busy, match="is moving"), copy.held_still():
+        pytest.fail("who relies on a moment was let in on the way to another")
+    with pytest.raises(CopyPassed, match="may be past"):
+        await move_preview(platform, preview.id, between.isoformat(), by="ada")
+    other = await make_preview(platform, between.isoformat(), by="ada")
+    assert other.answer is Answer.MADE
+    assert await rows_in(platform.copies.open(protected.home.copies / other.id)) == [1]
+    await wake_preview(platform, preview.id)
+    assert [(each.stage, each.at) for each in await list_previews(platform)] == [
+        (Stage.READY, later),
+        (Stage.READY, between),
+    ]
+    assert await rows_in(copy) == [1, 2]
+    for each in (preview, other):
+        await platform.copies.open(protected.home.copies / each.id).remove()
+
+
+async def test_a_preview_that_somebody_relies_on_stays_where_it_is(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: who would move or remove it is told that it is in use.
+    """
+    between = await _two_commits(protected)
+    preview = await make_preview(protected.platform, between.isoformat(), by="ada")
+    copy = protected.platform.copies.open(protected.home.copies / preview.id)
+    with held_still(protected.platform, preview), held_still(protected.platform, preview):
+        with pytest.raises(Busy, match=preview.id):
+            await move_preview(protected.platform, preview.id, "latest", by="ada")
+        with pytest.raises(Busy, match=preview.id):
+            await remove_preview(protected.platform, preview.id, by="ada")
+        assert await rows_in(copy) == [1]
+    await move_preview(protected.platform, preview.id, "latest", by="ada")
+    with pytest.raises(Busy, match="has moved"), held_still(protected.platform, preview):
+        pytest.fail("the preview shows another moment")
+    await remove_preview(protected.platform, preview.id, by="ada")
 
 
 async def test_a_disk_that_fills_up_during_a_copy_costs_the_copy_only(

@@ -23,7 +23,7 @@ from wedsync.copies import (
     choose_preview,
 )
 from wedsync.database import ConnectionTarget
-from wedsync.errors import CannotConnect, CopyFailed, CopyUnknown
+from wedsync.errors import Busy, CannotConnect, CopyFailed, CopyUnknown
 from wedsync.recovery import Report, parse_moment, silently
 
 READER = "wedsync_owner"
@@ -123,7 +123,7 @@ async def make_preview(
 def still_shows(platform: Platform, preview: Preview) -> bool:
     """Whether a preview is there and shows the moment that it showed; then it counts as used."""
     listed = platform.copies.registry.find(preview.id)
-    if listed is None or listed.stage is Stage.MAKING or listed.target_at != preview.at:
+    if listed is None or listed.stage in {Stage.MAKING, Stage.MOVING} or listed.target_at != preview.at:
         return False
     platform.copies.registry.used(preview.id, at=platform.clock.now())
     return True
@@ -162,6 +162,19 @@ async def remove_preview(platform: Platform, preview: str, *, by: str) -> None:
     await platform.copies.open(_listed(platform, preview).directory).remove()
 
 
+@contextmanager
+def held_still(platform: Platform, preview: Preview) -> Generator[ConnectionTarget]:
+    """How to read a preview that neither moves nor goes meanwhile. Raises `Busy` if it has, or does."""
+    with platform.copies.open(_listed(platform, preview.id).directory).held_still() as copy:
+        if copy.note.target_at != preview.at:
+            raise Busy(
+                f"preview {preview.id} has moved to another moment",
+                detail=f"it was at {preview.at}, and is at {copy.note.target_at}",
+                hint="run the command again",
+            )
+        yield copy.target(READER)
+
+
 def preview_target(platform: Platform, preview: str, dbname: str | None = None) -> ConnectionTarget:
     """How to read a preview. Raises `CopyUnknown`."""
     return platform.copies.open(_listed(platform, preview).directory).target(READER, dbname)
@@ -192,25 +205,23 @@ async def _standing(platform: Platform) -> list[Standing]:
     """The previews that answer; others are no help."""
     found: list[Standing] = []
     for listed in platform.copies.registry.all(Purpose.PREVIEW):
-        if listed.stage is Stage.MAKING:
-            continue
         try:
             copy = platform.copies.open(listed.directory)
             clients = await copy.clients()
         except (CopyUnknown, CopyFailed, CannotConnect):
             continue
         place = copy.note.place  # of a promoted one: where it left the timeline that is archived
-        if place is not None:
+        if place is not None and copy.note.stage in {Stage.READY, Stage.PROMOTED}:
             found.append(
                 Standing(
                     id=listed.id,
                     made_by=listed.made_by,
-                    target_at=listed.target_at,
-                    timeline=listed.timeline,
+                    target_at=copy.note.target_at,
+                    timeline=copy.note.target.timeline or copy.plan.timeline,
                     lsn=place.lsn,
                     clients=clients,
                     last_used_at=listed.last_used_at,
-                    is_fixed=listed.stage is Stage.PROMOTED,
+                    is_fixed=copy.note.stage is Stage.PROMOTED,
                 )
             )
     return found

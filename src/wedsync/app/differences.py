@@ -8,7 +8,7 @@ from time import monotonic
 
 import psycopg
 
-from wedsync.app.copies import find_preview, make_preview, preview_target
+from wedsync.app.copies import find_preview, held_still, make_preview
 from wedsync.app.platform import Platform
 from wedsync.app.waking import wake_preview
 from wedsync.database import ConnectionTarget
@@ -102,12 +102,12 @@ async def difference_at(platform: Platform, wanted: Wanted, *, at: str, by: str,
 
 async def difference_of(platform: Platform, wanted: Wanted, *, preview: str) -> Found:
     """The difference to a preview. Raises `CopyUnknown`, `PreviewAway`."""
-    shown = await find_preview(platform, preview)
     await wake_preview(platform, preview)
+    shown = await find_preview(platform, preview)
     platform.copies.registry.used(preview, at=platform.clock.now())
-    past = preview_target(platform, preview)
     try:
-        return await find_difference(platform, past, wanted, past_at=shown.last_commit_at)
+        with held_still(platform, shown) as past:
+            return await find_difference(platform, past, wanted, past_at=shown.last_commit_at)
     except psycopg.OperationalError as error:
         raise PreviewAway(
             "the comparison was broken off: a connection was lost, or waited for too long",

@@ -122,6 +122,7 @@ class OpenPreviews:
         return PreviewAt(
             id=preview,
             at=listed.target_at,
+            moves=listed.stage is Stage.MOVING,
             moved=f"{listed.target_at} {listed.last_commit_at}",
             gateway=replace(owner, user=_LOGIN, password=self._platform.secrets.read(_LOGIN)),
             owner=owner,

@@ -12,6 +12,7 @@ import psycopg
 from wedsync.api.callers import Caller, Callers
 from wedsync.api.rest import RestApp, RestSettings
 from wedsync.clock import Clock
+from wedsync.config import ReadsInRecovery
 from wedsync.database import ConnectionTarget
 from wedsync.database.catalogue import CatalogueSource
 from wedsync.database.pipeline import PipelinePool
@@ -29,6 +30,8 @@ class PreviewAt:
 
     id: str
     at: datetime | None
+    moves: bool
+    """Whether it is on its way to another moment: nobody reads it then."""
     moved: str
     """Differs whenever its server was started for another moment."""
     gateway: ConnectionTarget
@@ -94,7 +97,13 @@ class Door:
 
 async def open_door(standing: PreviewAt, exposed: Exposed, *, callers: Callers, clock: Clock) -> Door:
     """Connect to a preview and read its catalogue. Raises `PreviewAway`; leaves nothing open then."""
-    pool = PipelinePool(standing.gateway, min_size=1, max_size=CONNECTIONS, roles=exposed.roles)
+    pool = PipelinePool(
+        standing.gateway,
+        min_size=1,
+        max_size=CONNECTIONS,
+        roles=exposed.roles,
+        reads_in_recovery=ReadsInRecovery.TARGET,  # it may be restarted under us, to replay to another moment
+    )
     catalogues = CatalogueSource(
         standing.gateway, exposed.schemas, extra_search_path=exposed.extra_search_path, clock=clock
     )

@@ -141,6 +141,11 @@ class PreviewDoors:
                     door = None
                 if door is None:
                     await self._previews.wake(preview)
+                    standing = self._previews.find(preview)  # waking may have brought a broken-off move to its end
+                    if standing.moves:
+                        raise PreviewAway(
+                            f"preview {preview} moves to another moment", hint="come again in a moment"
+                        )
                     door = await open_door(standing, self._exposed, callers=self._callers, clock=self._clock)
                     self._doors[preview] = door
         now = monotonic()

@@ -1,7 +1,9 @@
 """What operators do to bring rows back: the command line and the operations API call the same."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -10,7 +12,7 @@ import msgspec
 from psycopg.sql import SQL
 
 from wedsync.app.backups import record
-from wedsync.app.copies import Preview, make_preview, preview_target, still_shows
+from wedsync.app.copies import Preview, held_still, make_preview, still_shows
 from wedsync.app.platform import Platform
 from wedsync.database import ConnectionTarget
 from wedsync.errors import UsageProblem
@@ -118,9 +120,9 @@ class RowsAnswer:
 
 async def plan_rows(platform: Platform, request: RowRequest, *, by: str, report: Report = silently) -> RowsAnswer:
     """What bringing rows back would do: makes or moves a preview to the moment, and changes nothing."""
-    preview, past, order = await _order(platform, request, by=by, report=report)
-    began = monotonic()
-    plan = await _recoverer(platform, request.couple).plan(past, order)
+    async with _order(platform, request, by=by, report=report) as (preview, past, order):
+        began = monotonic()
+        plan = await _recoverer(platform, request.couple).plan(past, order)
     return RowsAnswer(couple=request.couple, plan=plan, done=None, preview=preview, took_s=monotonic() - began)
 
 
@@ -141,11 +143,11 @@ async def bring_back(
     """
     known = planned.preview if planned is not None else None
     expected = planned.plan.fingerprint if planned is not None and expected is None else expected
-    preview, past, order = await _order(platform, request, by=by, report=report, known=known)
     what = {"couple": request.couple, "table": request.table, "to": request.to, "reason": request.reason}
     record(platform, by, "recover rows", {name: value for name, value in what.items() if value is not None})
-    began = monotonic()
-    done = await _recoverer(platform, request.couple).bring_back(past, order, expected=expected)
+    async with _order(platform, request, by=by, report=report, known=known) as (preview, past, order):
+        began = monotonic()
+        done = await _recoverer(platform, request.couple).bring_back(past, order, expected=expected)
     return RowsAnswer(
         couple=request.couple, plan=done.plan, done=done, preview=preview, took_s=monotonic() - began
     )
@@ -176,10 +178,11 @@ async def list_row_recoveries(platform: Platform, *, limit: int = 100) -> tuple[
     return await _recoverer(platform, None).past_recoveries(limit=limit)
 
 
+@asynccontextmanager
 async def _order(
     platform: Platform, request: RowRequest, *, by: str, report: Report, known: Preview | None = None
-) -> tuple[Preview, ConnectionTarget, RowOrder]:
-    """The copy at the moment, and what is asked of it."""
+) -> AsyncGenerator[tuple[Preview, ConnectionTarget, RowOrder]]:
+    """The copy at the moment, which stays there, and what is asked of it."""
     couple = parse_id(request.couple, "--couple") if request.couple is not None else None
     if (couple is None) == (request.table is None):
         raise UsageProblem("say which rows", hint="a couple, or a table: --couple ID, or --table NAME")
@@ -187,7 +190,19 @@ async def _order(
     preview = known if known is not None and still_shows(platform, known) else None
     if preview is None:
         preview = await make_preview(platform, request.to, by=by, report=report)
-    past = preview_target(platform, preview.id)
+    with held_still(platform, preview) as past:
+        yield preview, past, await _order_of(platform, request, past, couple=couple, moment=moment, by=by)
+
+
+async def _order_of(
+    platform: Platform,
+    request: RowRequest,
+    past: ConnectionTarget,
+    *,
+    couple: UUID | None,
+    moment: datetime,
+    by: str,
+) -> RowOrder:
     erasures = ErasureBook(platform.state).all()
     notes: tuple[str, ...] = ()
     if couple is not None:
@@ -195,7 +210,7 @@ async def _order(
         words, scopes, notes = f"couple {couple}", rows.scopes, rows.notes
     else:
         words, scopes = await _of_table(platform, past, request)
-    order = RowOrder(
+    return RowOrder(
         words=words,
         scopes=scopes,
         restored_to=moment,
@@ -210,7 +225,6 @@ async def _order(
         notes=notes,
         with_values=request.with_values,
     )
-    return preview, past, order
 
 
 async def _of_table(

@@ -118,11 +118,11 @@ class Copies:
             self._settle(copy)
         report(Phase.REPLAY, f"replaying WAL: {plan.wal_segments} segments")
         with stopwatch.time(Phase.REPLAY):
-            reached = await standstill.carry(lambda _: copy.replay(report))
+            await standstill.carry(lambda _: copy.replay(report))
         phases_s = {str(phase): seconds for phase, seconds in stopwatch.phases_s.items()}
         copy.keep(replace(copy.note, stage=Stage.READY, phases_s=phases_s))
         await copy.let_read()
-        self.registry.stands(copy.note, last_commit_at=reached.last_commit_at, at=self._clock.now())
+        copy.list_anew()
 
     async def _restore(self, copy: Copy, report: Report, *, again: bool) -> None:
         """Restore the files; `again`: what is there already from a restore that broke off is kept."""
@@ -210,12 +210,13 @@ class Copies:
         return gone
 
     def _list(self, directory: Path) -> None:
-        """Put a preview into the list again that is not in it: the state file was made anew."""
-        if self.registry.find(directory.name) is None:
-            note = read_note(directory)
-            self.registry.add(note, directory, by="unknown")
-            at = note.place.at if note.place is not None else None
-            self.registry.stands(note, last_commit_at=at, at=self._clock.now())
+        """Bring the list in line with a preview: the state file is a new one, or a killed process said nothing."""
+        copy = self.open(directory)
+        listed = self.registry.find(directory.name)
+        if listed is None:
+            self.registry.add(copy.note, directory, by="unknown")
+        if listed is None or listed.stage is not copy.note.stage:
+            copy.list_anew()
 
     def _server_in(self, directory: Path) -> Server:
         return Server(engine=self._server.engine, home=Home(directory), config=apart(self._config))

@@ -3,7 +3,7 @@
 import shutil
 import signal
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,14 +13,14 @@ from wedsync.clock import Clock
 from wedsync.cluster import LogReader, Server, ServerState
 from wedsync.config import Config, Home
 from wedsync.copies.effort import bytes_needed, guarded, require_room
-from wedsync.copies.note import Note, Purpose, Stage
+from wedsync.copies.note import Note, Purpose, Stage, read_note
 from wedsync.copies.plan import CopyPlan, Place
 from wedsync.copies.planner import CopyPlanner, leads_on
 from wedsync.copies.registry import CopyRegistry
 from wedsync.copies.settings import ARCHIVE_COMMAND, copy_config
 from wedsync.copies.standstill import signal_workers
 from wedsync.database import ConnectionTarget, Lsn
-from wedsync.errors import CannotConnect, CopyFailed, CopyPassed, DiskFull, RecoveryFailed, ServerFailed
+from wedsync.errors import Busy, CannotConnect, CopyFailed, CopyPassed, DiskFull, RecoveryFailed, ServerFailed
 from wedsync.process import FileLock
 from wedsync.recovery import (
     Phase,
@@ -189,7 +189,7 @@ class Copy:
             return await self._forward(target, report, known)
 
     async def _forward(self, target: datetime | Lsn, report: Report, known: CopyPlan | None) -> Reached:
-        if self.note.stage is not Stage.READY:
+        if self.note.stage not in {Stage.READY, Stage.MOVING}:
             raise CopyPassed(
                 f"copy {self.id} does not replay any more: it is {self.note.stage}", hint="make a new copy"
             )
@@ -200,40 +200,73 @@ class Copy:
             onward = known
         else:
             onward = await self._planner.onward(self.plan, place, target)
+        if self.note.stage is Stage.MOVING and not leads_past(onward, self.note):
+            raise CopyPassed(
+                f"copy {self.id} may be past that moment",
+                detail=f"it was on its way to {self.note.target_at} when that was broken off",
+                hint="make a new copy: wedsync recover preview --at MOMENT --new",
+            )
         require_room(
             self.directory, needed_bytes=bytes_needed(wal_segments=onward.wal_segments), effort=self.note.effort
         )
-        await self.server.stop("fast")
-        await self._forget_fetched()
+        self._moves(self.note)  # before its server ends: who reads it meanwhile must not find another moment
+        await self._halt()
         put_back(onward.local, self.home.pgdata)
-        self.keep(
+        self._moves(
             replace(
                 self.note, target=onward.restore_target, target_at=onward.target_at, ends_at=onward.last_commit_at
             )
         )
         async with guarded(self.directory, self.note.effort):
-            reached = await self.replay(report)
-        await self.let_read()
-        self._registry.stands(self.note, last_commit_at=reached.last_commit_at, at=self._clock.now())
-        return reached
+            return await self._arrive(report)
 
-    async def wake(self, report: Report = silently) -> None:
-        """Start its server again where it ended, with the machine or killed; harmless while it runs."""
-        if self.server.state() is ServerState.RUNNING:
-            return
-        with self._alone():
-            if self.server.state() is ServerState.RUNNING:
-                return
-            if self.note.stage is Stage.PROMOTED:
-                await self.server.start(archive_command=ARCHIVE_COMMAND, deadline=self._config.backup.deadline)
-            else:
-                await self.replay(report)
+    def _moves(self, note: Note) -> None:
+        self.keep(replace(note, stage=Stage.MOVING))
+        self.list_anew()
 
-    async def _forget_fetched(self) -> None:
-        """Empty the spool: it may say of a segment that was archived since that it is not there."""
+    async def _halt(self) -> None:
+        """Stop its server; empty the spool, which may say that a segment is not there that was archived since."""
+        await self.server.stop("fast")
         await end_restores(self._pgbackrest.home.pgbackrest_config, self.home.pgdata, fetches=True)
         shutil.rmtree(self.beside.root / "spool", ignore_errors=True)
         self.beside.make_directories()
+
+    async def _arrive(self, report: Report) -> Reached:
+        """Replay to the target, and only then let it be read."""
+        reached = await self.replay(report)
+        await self.let_read()
+        if self.note.stage is not Stage.PROMOTED:
+            self.keep(replace(self.note, stage=Stage.READY))
+        self.list_anew()
+        return reached
+
+    def list_anew(self) -> None:
+        """Bring the list in line with the note."""
+        place = self.note.place
+        last_commit_at = place.at if place is not None and self.note.stage is not Stage.MOVING else None
+        self._registry.stands(self.note, last_commit_at=last_commit_at, at=self._clock.now())
+
+    async def wake(self, report: Report = silently) -> None:
+        """Start its server again where it ended, with the machine or killed; harmless while it runs.
+
+        A move that was broken off is brought to its end. Raises `Busy` while it moves.
+        """
+        if self._is_awake():
+            return
+        with self._alone():
+            if self._is_awake():
+                return
+            match self.note.stage:
+                case Stage.PROMOTED:
+                    await self.server.start(archive_command=ARCHIVE_COMMAND, deadline=self._config.backup.deadline)
+                case Stage.MOVING:
+                    await self._halt()  # it may still run, paused where it was told to before
+                    await self._arrive(report)
+                case _:
+                    await self.replay(report)
+
+    def _is_awake(self) -> bool:
+        return self.note.stage is not Stage.MOVING and self.server.state() is ServerState.RUNNING
 
     async def let_read(self) -> None:
         """See that every table can be read: promote it, read-only, where that is not so.
@@ -264,8 +297,7 @@ class Copy:
                 if self.note.stage is Stage.PROMOTED:
                     await self._refuse_writes()
             self.keep(replace(self.note, purpose=Purpose.PREVIEW))
-            last_commit_at = self.note.place.at if self.note.place is not None else None
-            self._registry.stands(self.note, last_commit_at=last_commit_at, at=self._clock.now())
+            self.list_anew()
         self.let_go()
 
     async def promote(self) -> None:
@@ -281,7 +313,7 @@ class Copy:
 
     async def remove(self) -> None:
         """Stop it, and remove all that there is of it. Harmless when it is gone already."""
-        with self._alone():
+        with self._lock if not self._lock.is_held else nullcontext():
             await remove_files(self.directory, config=self._pgbackrest.home.pgbackrest_config, server=self.server)
             self._registry.remove(self.id)
             self._lock.remove()
@@ -292,18 +324,44 @@ class Copy:
         note.write(self.directory)
 
     @contextmanager
+    def held_still(self) -> Generator["Copy"]:
+        """Held while somebody relies on where it stands, or several do: it is neither moved nor removed.
+
+        Raises `Busy` while it is moved, and where a move was broken off.
+        """
+        with self._lock.shared():
+            self.note = read_note(self.directory)
+            if self.note.stage not in {Stage.READY, Stage.PROMOTED}:
+                raise Busy(f"copy {self.id} is {self.note.stage}", hint="run the command again when it is ready")
+            yield self
+
+    @contextmanager
     def _alone(self) -> Generator[None]:
-        """Held while it changes: by its maker all the time, else for as long as that takes. Raises `Busy`."""
+        """Held while it changes: by its maker all the time, else for as long as that takes.
+
+        Raises `Busy`, and `CopyUnknown` for one that was removed meanwhile.
+        """
         if self._lock.is_held:
             yield
             return
         with self._lock:
+            self.note = read_note(self.directory)  # somebody may have moved it since it was opened
             yield
 
     def let_go(self) -> None:
         """Leave it to whoever takes it up next; for previews, which stay."""
         if self.note.purpose is Purpose.PREVIEW:
             self._lock.release()
+
+
+def leads_past(plan: CopyPlan, note: Note) -> bool:
+    """Whether a copy that was on its way, and may be there, has not replayed more than `plan` wants of it."""
+    return (
+        plan.timeline == (note.target.timeline or note.plan.timeline)
+        and plan.target_at is not None
+        and note.target_at is not None
+        and note.target_at <= plan.target_at
+    )
 
 
 async def remove_files(directory: Path, *, config: Path, server: Server) -> None:

@@ -40,6 +40,8 @@ class Stage(StrEnum):
 
     MAKING = "making"
     READY = "ready"
+    MOVING = "moving"
+    """On its way to a later moment, or left there by a mover that was killed: nobody reads it."""
     PROMOTED = "promoted"
 
 

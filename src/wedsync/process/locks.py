@@ -4,7 +4,8 @@ import fcntl
 import json
 import os
 import time
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +54,21 @@ class FileLock:
         self._file = handle
         return True
 
+    @contextmanager
+    def shared(self) -> Generator[None]:
+        """Keep others from taking it, together with whoever else shares it. Raises `Busy` while it is taken."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise self._busy() from None
+        try:
+            yield
+        finally:
+            os.close(handle)
+
     @property
     def is_held(self) -> bool:
         """Whether it is held by this very object."""
@@ -99,18 +115,21 @@ class FileLock:
                 return self
             time.sleep(_ASKED_AGAIN_S)  # somebody who only asks who holds it is in the way for microseconds
         if not self.try_acquire():
-            holder = self.holder()
-            who = (
-                f"process {holder.pid} holds {self._path.name} for: {holder.purpose}, since {holder.since}"
-                if holder
-                else f"{self._path.name} was held a moment ago"
-            )
-            raise Busy(
-                f"cannot start: {self._purpose}",
-                detail=who,
-                hint="wait for it to end, then run the command again",
-            )
+            raise self._busy()
         return self
+
+    def _busy(self) -> Busy:
+        holder = self.holder()
+        who = (
+            f"process {holder.pid} holds {self._path.name} for: {holder.purpose}, since {holder.since}"
+            if holder
+            else f"{self._path.name} was held a moment ago, or is shared by some who rely on it"
+        )
+        return Busy(
+            f"cannot start: {self._purpose}",
+            detail=who,
+            hint="wait for it to end, then run the command again",
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
