@@ -76,14 +76,14 @@ async def make(platform: Platform, *, size: float, segments: int, repo: int = 1)
 
 async def writable(platform: Platform) -> None:
     while True:
-        if platform.server.state() in {ServerState.RUNNING, ServerState.STARTING}:
-            try:
+        try:
+            if platform.server.state() in {ServerState.RUNNING, ServerState.STARTING}:
                 async with await platform.server.target().connect() as connection:
                     row = await (await connection.execute("select pg_is_in_recovery()")).fetchone()
                     if row is not None and not row[0]:
                         return
-            except Exception as error:
-                del error
+        except Exception as error:  # also of a data directory that is only half there
+            del error
         await asyncio.sleep(0.02)
 
 

@@ -271,20 +271,51 @@ class PgBackRest:
         )
 
     async def _catalogue_of(self, repo: int) -> Catalogue:
+        return (await self._looked_into(repo))[0]
+
+    async def _looked_into(self, repo: int) -> tuple[Catalogue, str]:
+        """What a repository says of its backups, in our words and in its own."""
         try:
-            return _in_our_words(read_info(await self._info(repo), (repo,)))
+            text = await self._info(repo)
+            return _in_our_words(read_info(text, (repo,))), text
         except WedsyncError as error:
             seen = error.in_one_line()
         except ValueError as error:
             seen = f"pgBackRest's answer about it cannot be read ({error})"
-        return Catalogue(backups=(), repositories=(RepositoryStatus(repo=repo, ok=False, message=seen),))
+        return Catalogue(backups=(), repositories=(RepositoryStatus(repo=repo, ok=False, message=seen),)), ""
+
+    async def holdings(self) -> tuple[Catalogue, tuple[Archive, ...]]:
+        """All backups and all WAL in all repositories, and the state of each; never fails for one of them.
+
+        Each is asked for its backups first: WAL that comes meanwhile does no harm, a backup without its WAL would.
+        """
+        found = await asyncio.gather(*(self._holdings_of(repo) for repo in self.repos))
+        backups = [backup for catalogue, _ in found for backup in catalogue.backups]
+        catalogue = Catalogue(
+            backups=tuple(sorted(backups, key=lambda backup: (backup.label, backup.repo))),
+            repositories=tuple(status for part, _ in found for status in part.repositories),
+        )
+        return catalogue, tuple(archive for _, archives in found for archive in archives)
+
+    async def _holdings_of(self, repo: int) -> tuple[Catalogue, tuple[Archive, ...]]:
+        catalogue, text = await self._looked_into(repo)
+        if not all(status.ok for status in catalogue.repositories):
+            return catalogue, ()
+        try:
+            return catalogue, await self._listing(repo, text)
+        except WedsyncError as error:
+            status = RepositoryStatus(repo=repo, ok=False, message=error.in_one_line())
+            return Catalogue(backups=catalogue.backups, repositories=(status,)), ()
 
     async def _info(self, repo: int) -> str:
         return (await self._call("info", _LOOK_IO, "--output=json", repo=repo, deadline=_LOOK)).stdout
 
     async def archives(self, repo: int) -> tuple[Archive, ...]:
         """What the repository holds of the WAL, one for each cluster (usually one) it ever belonged to."""
-        clusters = read_clusters(await self._info(repo), repo)
+        return await self._listing(repo, await self._info(repo))
+
+    async def _listing(self, repo: int, told: str) -> tuple[Archive, ...]:
+        clusters = read_clusters(told, repo)
         if not clusters:
             return ()
         listing = await self._call(

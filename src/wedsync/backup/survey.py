@@ -9,7 +9,7 @@ from wedsync.backup.pgbackrest import PgBackRest
 from wedsync.backup.timelines import TimelineBook, goes_on_behind
 from wedsync.backup.windows import Windows, recovery_windows
 from wedsync.clock import Clock
-from wedsync.errors import SegmentUnreadable, WedsyncError
+from wedsync.errors import SegmentUnreadable
 from wedsync.state import StateStore
 
 
@@ -39,18 +39,9 @@ class Surveyor:
 
     async def survey(self) -> Survey:
         """Read every repository that can be read; the others are in `Survey.problems`."""
-        catalogue = with_known_damage(await self._pgbackrest.catalogue(), self._state)
-        statuses = {status.repo: status for status in catalogue.repositories}
-        archives: list[Archive] = []
-        for repo, status in statuses.items():
-            if not status.ok:
-                continue
-            try:
-                archives += without_damaged(await self._pgbackrest.archives(repo), self._state)
-            except WedsyncError as error:
-                seen = error.in_one_line()
-                statuses[repo] = RepositoryStatus(repo=repo, ok=False, message=seen)
-        catalogue = Catalogue(backups=catalogue.backups, repositories=tuple(statuses.values()))
+        found, stored = await self._pgbackrest.holdings()
+        catalogue = with_known_damage(found, self._state)
+        archives = without_damaged(stored, self._state)
         return Survey(
             catalogue=catalogue,
             archives=tuple(archives),

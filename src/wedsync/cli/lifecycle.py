@@ -136,6 +136,7 @@ async def _up(
     }
     if kit is not None:
         app.unpack_kit(kit, home)
+        app.close_home(home)
         click.echo(f"the kit of {kit.made_at:%Y-%m-%d %H:%M} UTC is in place", err=True)
     new = not is_home(home)
     platform = app.Platform(home, app.this_environment(), flags=flags if new else None)
@@ -165,16 +166,17 @@ async def _rescue(platform: "Platform", *, detach: bool, began: float) -> Exit:
     """Take the database back into the home of a lost machine while its services come up beside it."""
     from wedsync import app
 
+    app.require_free_ports(platform, new=False)
     with app.setup_lock(platform):
         preparation = _preparation(platform)
         preparation.open()
         plan = await preparation.find_newest()
         pid = app.running_pid(platform, "supervisor")
         if detach and pid is None:
-            pid = app.spawn_service(platform, "supervisor")
-            await app.wait_for_service(platform, "supervisor", pid)
+            pid = app.spawn_service(platform, "supervisor")  # it comes up while files are restored
         await preparation.rescue(plan)
         if pid is not None:
+            await app.wait_for_service(platform, "supervisor", pid)
             await _say_it_runs(platform, pid, began)
             return Exit.DONE
     return await _supervise(platform)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
@@ -325,12 +324,8 @@ class Recoverer:
 
     async def _archived(self, system_id: str) -> set[str]:
         """The segments of this cluster that a repository holds; one that cannot be read counts as empty."""
-        names: set[str] = set()
-        for repo in self._pgbackrest.repos:
-            with suppress(WedsyncError):
-                archives = await self._pgbackrest.archives(repo)
-                names |= {name for item in archives if item.system_id == system_id for name in item.segments}
-        return names
+        _, archives = await self._pgbackrest.holdings()
+        return {name for item in archives if item.system_id == system_id for name in item.segments}
 
     async def _restore(
         self, plan: RecoveryPlan, entry: JournalEntry, stopwatch: Stopwatch, report: Report
