@@ -1,5 +1,6 @@
 """Ask the repositories which moments can be restored now."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wedsync.backup.commits import CommitReader
@@ -44,11 +45,11 @@ class Surveyor:
         archives = without_damaged(stored, self._state)
         return Survey(
             catalogue=catalogue,
-            archives=tuple(archives),
+            archives=archives,
             windows=await self._windows(catalogue, archives),
         )
 
-    async def _windows(self, catalogue: Catalogue, archives: list[Archive]) -> Windows:
+    async def _windows(self, catalogue: Catalogue, archives: Sequence[Archive]) -> Windows:
         timelines = await self.timelines.refresh(archives)
         read: dict[tuple[str, str], SegmentCommits] = {}
         unreadable: set[tuple[int, str]] = set()
