@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from support.recoveries import Protected
-from wedsync.tenants import Subject, SubjectKind
+from wedsync.tenants import ErasureBook, Subject, SubjectKind
 
 
 async def run(protected: Protected, statement: str, *values: object) -> list[tuple[object, ...]]:
@@ -68,6 +68,24 @@ async def test_an_erasure_is_done_again_after_a_recovery_to_before_it(protected:
     await protected.recover(after)
     assert await guests(protected, kept) == 1
     assert len(list(protected.home.erasures.iterdir())) == 2
+
+
+async def test_an_erasure_is_done_again_though_the_state_file_was_lost_since(protected: Protected) -> None:
+    """A machine that is lost takes `state.db` with it: the database says which erasures there were."""
+    erased = await add_wedding(protected)
+    before = await protected.moment()
+    await protected.platform.eraser.erase(erased, by="the operator")
+    await protected.commit()
+    protected.platform.state.write("delete from erasures")
+
+    await protected.platform.settle_after_recovery()  # the last step of a rescue
+    (learnt,) = ErasureBook(protected.platform.state).all()
+    assert (learnt.subject, learnt.asked_by) == (erased, "the operator")
+    assert learnt.erased_at is not None
+    assert len(list(protected.home.erasures.iterdir())) == 1
+
+    await protected.recover(before)
+    assert await guests(protected, erased) == 0
 
 
 async def test_a_recovery_to_before_the_wedding_has_nothing_to_erase(protected: Protected) -> None:

@@ -77,6 +77,7 @@ class Preparation:
         else:
             await platform.settle_roles()
             await self._tell_pending()
+        await platform.eraser.learn()  # the state file may be younger than the database
         return None
 
     def is_to_be_rescued(self) -> bool:

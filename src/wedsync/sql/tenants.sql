@@ -93,7 +93,7 @@ select audit.erase(%(erasure)s, %(kind)s, %(subject)s, %(by)s, %(links)s, %(colu
 select count(*) from audit.erasures where id = %(id)s;
 
 -- name: erasures_in_database
-select id::text from audit.erasures;
+select id, erased_at, subject_kind, subject_id, by from audit.erasures order by erased_at, id;
 
 -- name: changes
 -- What was changed about a wedding, oldest first; a load stands for the inserts of a whole table.

@@ -211,18 +211,10 @@ class Eraser:
 
         Nothing to do costs one query. One that fails is said and left for the next time.
         """
-        erasures = self._book.all()
-        if not erasures:
-            return ()
-        async with await self._target.connect() as connection:
-            if not await _count(connection, statements("tenants")["history_is_there"]):
-                known: set[str] = set()
-            else:
-                cursor = await connection.execute(statements("tenants")["erasures_in_database"])
-                known = {str(row[0]) for row in await cursor.fetchall()}
+        known = await self.learn()
         done: list[Erased] = []
-        for erasure in erasures:
-            if str(erasure.id) in known:
+        for erasure in self._book.all():
+            if erasure.id in known:
                 continue
             try:
                 done.append(await self._carry_out(erasure, (), again=True))
@@ -232,6 +224,30 @@ class Eraser:
                 said = error.in_one_line() if isinstance(error, WedsyncError) else str(error).partition("\n")[0]
                 observe(ErasureNotRepeated(erasure=str(erasure.id), message=said))
         return tuple(done)
+
+    async def learn(self) -> set[UUID]:
+        """Note the erasures that the database knows; their ids.
+
+        The state file may be younger than they are: it went with a lost machine, and a later recovery to before
+        them has to erase them again all the same.
+        """
+        async with await self._target.connect() as connection:
+            if not await _count(connection, statements("tenants")["history_is_there"]):
+                return set()
+            cursor = await connection.execute(statements("tenants")["erasures_in_database"])
+            rows = await cursor.fetchall()
+        for id_, erased_at, kind, subject, by in rows:
+            self._book.learn(
+                Erasure(
+                    id=id_,
+                    subject=Subject(kind=SubjectKind(kind), id=subject),
+                    asked_at=erased_at,
+                    asked_by=by,
+                    erased_at=erased_at,
+                    gone_from_backups_at=None,
+                )
+            )
+        return {row[0] for row in rows}
 
     async def _was_undone(self, erasure: UUID) -> bool:
         """Whether nothing was erased for certain: a connection that is lost at the commit leaves that open."""

@@ -41,6 +41,21 @@ class ErasureBook:
             ),
         )
 
+    def learn(self, erasure: Erasure) -> None:
+        """Write down one that was carried out and is not known here: the state file is younger than it."""
+        self._state.write(
+            "insert or ignore into erasures (id, subject_kind, subject_id, asked_at, asked_by, erased_at)"
+            " values (?, ?, ?, ?, ?, ?)",
+            (
+                str(erasure.id),
+                erasure.subject.kind.value,
+                str(erasure.subject.id),
+                as_text(erasure.asked_at),
+                erasure.asked_by,
+                as_text(erasure.erased_at or erasure.asked_at),
+            ),
+        )
+
     def forget(self, erasure_id: UUID) -> None:
         """Take back an erasure of which nothing was done."""
         self._state.write("delete from erasures where id = ? and erased_at is null", (str(erasure_id),))
