@@ -22,7 +22,16 @@ from wedsync.cluster import ServerState
 from wedsync.cluster.datadir import processes_in
 from wedsync.config import Home
 from wedsync.copies import Answer, CopyOrder, Effort, Purpose, Stage
-from wedsync.errors import ArchivingStuck, Busy, CopyFailed, CopyPassed, CopyRefused, DiskFull, TargetUnreachable
+from wedsync.errors import (
+    ArchivingStuck,
+    Busy,
+    CopyFailed,
+    CopyPassed,
+    CopyRefused,
+    DiskFull,
+    PreviewAway,
+    TargetUnreachable,
+)
 from wedsync.recovery import Phase
 
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": ":".join(path for path in sys.path if path)}
@@ -159,6 +168,23 @@ async def test_a_mover_that_is_killed_never_leaves_another_moment_under_the_old_
     assert await rows_in(copy) == [1, 2]
     for each in (preview, other):
         await platform.copies.open(protected.home.copies / each.id).remove()
+
+
+async def test_a_preview_is_not_read_after_the_machine_was_started_anew(protected: Protected) -> None:
+    """Lost: nothing; the preview is removed, for nothing of it was flushed to disk.
+    Seen: that it was made before this machine was started.
+    """
+    preview = await make_preview(protected.platform, "latest", by="ada")
+    copy = protected.platform.copies.open(protected.home.copies / preview.id)
+    await copy.stop()
+    copy.keep(replace(copy.note, boot="an earlier one"))
+    with pytest.raises(PreviewAway, match="does not come up") as said:
+        await wake_preview(protected.platform, preview.id)
+    assert "before this machine was started" in str(said.value.detail)
+    with pytest.raises(CopyFailed, match="before this machine"):
+        await move_preview(protected.platform, preview.id, "latest", by="ada")
+    assert await protected.platform.copies.tidy() == [preview.id]
+    assert _nothing_is_left(protected)
 
 
 async def test_a_preview_that_somebody_relies_on_stays_where_it_is(protected: Protected) -> None:

@@ -11,7 +11,7 @@ from wedsync.cluster import Server
 from wedsync.config import Config, Home
 from wedsync.copies.copy import Copy, remove_files
 from wedsync.copies.effort import Effort, guarded, require_room
-from wedsync.copies.note import Note, Purpose, Stage, read_note
+from wedsync.copies.note import Note, Purpose, Stage, read_note, this_boot
 from wedsync.copies.plan import CopyOrder, CopyPlan
 from wedsync.copies.planner import CopyPlanner
 from wedsync.copies.registry import CopyRegistry
@@ -165,6 +165,7 @@ class Copies:
             ends_at=plan.last_commit_at,
             made_at=self._clock.now(),
             phases_s={},
+            boot=this_boot(),
         )
 
     def target_of(self, directory: Path, user: str) -> ConnectionTarget:
@@ -243,4 +244,4 @@ def stays(directory: Path) -> bool:
         note = read_note(directory)
     except CopyUnknown:
         return False
-    return note.purpose is Purpose.PREVIEW and note.stage is not Stage.MAKING
+    return note.purpose is Purpose.PREVIEW and note.stage is not Stage.MAKING and note.is_of_this_boot

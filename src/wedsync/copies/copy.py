@@ -330,7 +330,7 @@ class Copy:
         Raises `Busy` while it is moved, and where a move was broken off.
         """
         with self._lock.shared():
-            self.note = read_note(self.directory)
+            self._read_again()
             if self.note.stage not in {Stage.READY, Stage.PROMOTED}:
                 raise Busy(f"copy {self.id} is {self.note.stage}", hint="run the command again when it is ready")
             yield self
@@ -345,8 +345,18 @@ class Copy:
             yield
             return
         with self._lock:
-            self.note = read_note(self.directory)  # somebody may have moved it since it was opened
+            self._read_again()
             yield
+
+    def _read_again(self) -> None:
+        """Somebody may have moved it since it was opened. Raises `CopyUnknown`, `CopyFailed`."""
+        self.note = read_note(self.directory)
+        if not self.note.is_of_this_boot:
+            raise CopyFailed(
+                f"copy {self.id} was made before this machine was started",
+                detail="what a copy writes is not flushed to disk: its files may be torn",
+                hint="it is removed soon; make a new one",
+            )
 
     def let_go(self) -> None:
         """Leave it to whoever takes it up next; for previews, which stay."""

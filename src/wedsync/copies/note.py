@@ -65,10 +65,23 @@ class Note:
     phases_s: dict[str, float]
     files: int = 0
     """Restored by pgBackRest, each with the checksum that its backup noted."""
+    boot: str = ""
+    """The run of the machine in which it was made: nothing of a copy is flushed to disk, so that it may be torn
+    after another start of the machine."""
+
+    @property
+    def is_of_this_boot(self) -> bool:
+        """Whether the machine was not started anew since it was made."""
+        return self.boot == this_boot()
 
     def write(self, directory: Path) -> None:
         """Write it into the copy's directory."""
         write_private(directory / _NAME, msgspec.json.encode(self, enc_hook=_encode), replace=True)
+
+
+def this_boot() -> str:
+    """The run of this machine, from its start to its end (random(4))."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def read_note(directory: Path) -> Note:

@@ -60,8 +60,9 @@ class PreviewAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     state: str
-    """`making`, `ready`, `promoted` (ready, but it cannot move on: a transaction of that moment had a table for
-    itself) or `stopped` (its server is started again when it is asked)."""
+    """`making`, `ready`, `moving` (to another moment: it is not read meanwhile), `promoted` (ready, but it cannot
+    move on: a transaction of that moment had a table for itself) or `stopped` (its server is started again when it
+    is asked)."""
     at: datetime | None
     """The moment it shows."""
     last_commit_at: datetime | None
