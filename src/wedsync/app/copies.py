@@ -104,7 +104,14 @@ async def make_preview(
             with wish.time("replay"):
                 await copy.forward(moment, report, known=plan)
         copies.registry.used(copy.id, at=platform.clock.now())
-        return await wish.told(copy, choice.answer, plan)
+        shown = await wish.told(copy, choice.answer, plan)
+        if shown.at != plan.target_at:
+            raise Busy(
+                f"preview {copy.id} was moved to another moment meanwhile",
+                detail=f"asked was {plan.target_at}, it shows {shown.at}",
+                hint="run the command again",
+            )
+        return shown
     if choice.makes_room is not None:
         await copies.open(_listed(platform, choice.makes_room).directory).remove()
     copy = await copies.make(

@@ -84,6 +84,8 @@ class Archive:
     """Names of the complete segments, sorted."""
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     """Bytes each segment takes in the repository."""
+    stored_s: Mapping[str, int] = field(default_factory=dict[str, int])
+    """When each segment was stored, by the clock of the repository: seconds since 1970. A hint, no more."""
     histories: Mapping[int, datetime] = field(default_factory=dict[int, datetime])
     """Timelines whose history file is archived, and when that was."""
 

@@ -125,6 +125,7 @@ def read_listing(text: str, *, repo: int, clusters: Mapping[str, tuple[str, str]
     """The archives in the answer of `repo-ls --recurse --output=json archive/STANZA`, by archive id."""
     listing: dict[str, dict[str, Any]] = json.loads(text)
     sizes: dict[str, dict[str, int]] = {archive_id: {} for archive_id in clusters}
+    stored_s: dict[str, dict[str, int]] = {archive_id: {} for archive_id in clusters}
     histories: dict[str, dict[int, datetime]] = {archive_id: {} for archive_id in clusters}
     for path, entry in listing.items():
         archive_id, _, rest = path.partition("/")
@@ -133,6 +134,7 @@ def read_listing(text: str, *, repo: int, clusters: Mapping[str, tuple[str, str]
             continue
         if (match := _SEGMENT_FILE.fullmatch(name)) and is_segment_name(match["name"]):
             sizes[archive_id][match["name"]] = int(entry["size"])
+            stored_s[archive_id][match["name"]] = int(entry.get("time", 0))
         elif match := _HISTORY_FILE.fullmatch(name):
             histories[archive_id][int(match["timeline"], 16)] = datetime.fromtimestamp(entry["time"], UTC)
     return tuple(
@@ -143,6 +145,7 @@ def read_listing(text: str, *, repo: int, clusters: Mapping[str, tuple[str, str]
             archive_id=archive_id,
             segments=tuple(sorted(sizes[archive_id])),
             sizes=sizes[archive_id],
+            stored_s=stored_s[archive_id],
             histories=histories[archive_id],
         )
         for archive_id, (system_id, version) in clusters.items()

@@ -24,6 +24,7 @@ from wedsync.errors import SegmentUnreadable
 from wedsync.recovery.ground import Ground
 from wedsync.recovery.local_wal import commits_in
 from wedsync.recovery.route import Route, find_route, on_the_way, segments_between
+from wedsync.recovery.search import Search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,18 +215,21 @@ class Wayfinder:
     async def _first_segment_after(self, names: Sequence[str], moment: datetime, archive: Archive) -> int | None:
         """Index of the first segment with a commit after `moment`: recovery stops when it reads that one.
 
-        Searched by halves; a segment without commits is judged by the next one that has some.
+        A segment is read to know; when it was stored says which one to begin with. One without commits is judged
+        by the next that has some.
         """
-        low, high = 0, len(names)
+        second, stored_s = int(moment.timestamp()), archive.stored_s
+        guess = next((index for index, name in enumerate(names) if stored_s.get(name, 0) >= second), len(names))
+        search = Search(len(names), guess=guess)
         found: int | None = None
-        while low < high:
-            middle = (low + high) // 2
-            at, last_at = await self._next_commit(names, middle, high, archive)
+        while not search.is_over:
+            here = search.next()
+            at, last_at = await self._next_commit(names, here, search.high, archive)
             if last_at is None or last_at > moment:
-                high = middle
+                search.lies_behind(here)
                 found = at if last_at is not None else found
             else:
-                low = at + 1
+                search.lies_before(at)
         return found
 
     async def _next_commit(
