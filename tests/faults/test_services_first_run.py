@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -14,6 +15,7 @@ from support.commands import CommandLine, command_line
 from support.events import eventually
 from support.ports import free_port
 from support.small_disk import is_possible, run_on_small_disk
+from wedsync.app import RescueKit, seal_kit
 from wedsync.process import is_alive
 
 
@@ -133,6 +135,33 @@ async def test_a_taken_port_is_named_with_the_next_free_one_and_nothing_is_made(
     assert f"(process {os.getpid()})" in refused.stderr
     assert f"is free: set {option} = " in refused.stderr
     assert not commands.home.config_file.exists()
+
+
+async def test_a_rescue_onto_a_taken_port_is_refused_before_anything_is_restored(
+    commands: CommandLine, tmp_path: Path
+) -> None:
+    """Lost: nothing: nothing is restored.
+    Seen: who has the port, and the next free one.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        kit = RescueKit(
+            made_at=datetime(2026, 6, 14, tzinfo=UTC),
+            made_by="test",
+            config=f"[gateway]\nport = {commands.port}\n[cluster]\nport = {port}\n",
+            secrets={"repo1_key": b"a key"},
+            tls={},
+        )
+        (tmp_path / "passphrase.txt").write_text("correct horse battery staple\n")
+        (tmp_path / "kit.txt").write_text(seal_kit(kit, "correct horse battery staple"))
+        refused = await commands.ok(
+            "up", "--detach", "--rescue", str(tmp_path / "kit.txt"),
+            "--passphrase-file", str(tmp_path / "passphrase.txt"), code=1,
+        )  # fmt: skip
+    assert f"port {port} is taken" in refused.stderr
+    assert "is free: set cluster.port in wedsync.toml = " in refused.stderr
+    assert "find the newest state" not in refused.stderr
+    assert not commands.home.pgdata.exists()
 
 
 async def test_one_port_for_both_is_wrong_usage(commands: CommandLine) -> None:

@@ -143,6 +143,7 @@ async def _up(
     app.check_flags(platform, flags)
     click.echo(f"home {home.root}", err=True)
     if kit is not None and _preparation(platform).is_to_be_rescued():
+        app.require_free_ports(platform, new=False)
         return await _rescue(platform, detach=detach, began=began)
     if await _runs_already(platform):
         return Exit.DONE
