@@ -206,36 +206,32 @@ async def test_without_a_receiver_what_the_archive_has_not_is_lost_and_the_measu
     Lost: the commits since the last archived segment, at most `archive_timeout`.
     Seen: `rpo.mode` is archive, and `in_force_s` the age of the oldest commit that would be lost.
     """
-    async with receiving_nothing(protected) as own:
+    own = protected
+    service = own.platform.zero_loss_service()
+    async with await own.platform.monitor_target.connect() as connection:
         await own.commit()
         await own.archive()
-        await eventually(lambda: newest(own).get("at_stake_s") == 0, what="all is archived")
+        before = await service.look(connection)
+        assert before is not None
+        assert before.at_stake_s == 0, "all is archived"
         kept = own.number
-        began = monotonic()
+        looked = monotonic()
         await own.commit()
-        await eventually(lambda: float(str(newest(own).get("at_stake_s") or 0)) > 0, what="something is at stake")
-        measured = float(str(newest(own)["at_stake_s"]))
-        assert measured <= monotonic() - began + 2.5
-        assert int(str(newest(own)["at_stake_bytes"])) > 0
-        await lose_machine(own)
-        new = await on_a_new_machine(own, tmp_path / "new")
-        try:
-            await new.recover(None)
-            assert await new.rows() == list(range(1, kept + 1))
-        finally:
-            await new.platform.server.stop("immediate")
-            new.platform.state.close()
-
-
-@asynccontextmanager
-async def receiving_nothing(own: Protected) -> AsyncIterator[Protected]:
-    """The keeper's measurement alone."""
-    watch = asyncio.create_task(own.platform.zero_loss_service().run())
+        committed = monotonic()
+        measured = await service.look(connection)
+        now = monotonic()
+        assert measured is not None
+        assert now - committed - 1.0 < measured.at_stake_s < now - looked + 1.0
+        assert measured.at_stake_s > 0
+        assert measured.at_stake_bytes > 0
+    await lose_machine(own)
+    new = await on_a_new_machine(own, tmp_path / "new")
     try:
-        yield own
+        await new.recover(None)
+        assert await new.rows() == list(range(1, kept + 1))
     finally:
-        watch.cancel()
-        await asyncio.wait([watch])
+        await new.platform.server.stop("immediate")
+        new.platform.state.close()
 
 
 async def test_a_killed_receiver_is_started_again_and_commits_go_on(protected: Protected) -> None:

@@ -26,6 +26,10 @@ class Relay:
     port: int
     to: int
     way: Way = Way.OPEN
+    cuts_left: int = 0
+    """Connections that are still to be cut in the middle."""
+    _cut_after_bytes: int = 0
+    _then: Way = Way.OPEN
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -41,6 +45,10 @@ class Relay:
         if way is not Way.CLOSED and self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
 
+    def cut_after(self, size_bytes: int, *, times: int = 1, then: Way = Way.OPEN) -> None:
+        """Cut the next connections that send more than so much; `then` the way is like this."""
+        self._cut_after_bytes, self.cuts_left, self._then = size_bytes, times, then
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
@@ -51,7 +59,7 @@ class Relay:
             behind_reader, behind = await asyncio.open_connection("127.0.0.1", self.to)
             self._writers.add(behind)
             try:
-                await asyncio.gather(self._pass(reader, behind), self._pass(behind_reader, writer))
+                await asyncio.gather(self._pass(reader, behind, may_cut=True), self._pass(behind_reader, writer))
             finally:
                 self._writers.discard(behind)
                 behind.transport.abort()
@@ -61,8 +69,17 @@ class Relay:
             self._writers.discard(writer)
             writer.transport.abort()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, may_cut: bool = False
+    ) -> None:
+        sent = 0
         while chunk := await reader.read(65536):
+            sent += len(chunk)
+            if may_cut and self.cuts_left > 0 and sent > self._cut_after_bytes:
+                self.cuts_left -= 1
+                if self.cuts_left == 0:
+                    await self.set(self._then)
+                raise ConnectionAbortedError
             if self.way is not Way.BLACK_HOLE:
                 writer.write(chunk)
                 await writer.drain()

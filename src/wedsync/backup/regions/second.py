@@ -1,5 +1,6 @@
 """Archiving goes on without the second region, and to it again: each step is noted before it is taken."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -9,6 +10,7 @@ from wedsync.backup.pgbackrest import PgBackRest
 from wedsync.backup.regions.fill import RegionFiller
 from wedsync.backup.regions.given_up import GivenUp, lacks_from, note_given_up, read_given_up
 from wedsync.backup.regions.lag import PrimaryWal
+from wedsync.backup.regions.pushes import end_pushes
 from wedsync.clock import Clock
 from wedsync.config import RepositoryKind
 from wedsync.events import Event, observe
@@ -61,6 +63,7 @@ class SecondRegion:
         first = before.lacks_from if before is not None else self._lacks_from(primary)
         await self._note(GivenUp(since=self._clock.now(), why=reason, lacks_from=first))
         self._pgbackrest.write_config()
+        await asyncio.to_thread(end_pushes, self._pgbackrest.home.archive_config)
         observe(RegionGivenUp(repo=2, message=reason))
 
     async def take_back(self, given_up: GivenUp, system_id: str) -> int:
