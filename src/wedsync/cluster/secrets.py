@@ -37,7 +37,11 @@ class Secrets:
                 f"there is no secret {name!r}", detail=str(path), hint="bin/up makes what is missing"
             ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise SecretProblem(f"cannot read the secret {name!r}", detail=str(error)) from error
+            raise SecretProblem(
+                f"cannot read the secret {name!r}",
+                detail=str(error),
+                hint="it is a text file of the user that the home belongs to, mode 0600",
+            ) from error
         if mode & 0o077:
             raise SecretProblem(
                 f"the secret {name!r} is open to other users",
