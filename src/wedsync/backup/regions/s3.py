@@ -110,7 +110,7 @@ class Bucket:
         """A locked bucket may want a checksum of what is written, and a copy inside the store has none."""
         found = self._client.get_object(self.name, version.key, version_id=version.id)
         try:
-            self._client.put_object(self.name, version.key, cast(BinaryIO, found), version.size_bytes)
+            self._client.put_object(self.name, version.key, cast("BinaryIO", found), version.size_bytes)
         finally:
             found.close()
             found.release_conn()
