@@ -39,7 +39,7 @@ def region_issues(facts: Facts, now: datetime) -> Iterator[Issue]:
             code="regions_unwatched",
             words="nobody looked at the regions",
             since=seen_at,
-            next_step="read regions_not_watched in log/keeper.out",
+            next_step="read regions_not_watched in log/keeper.log",
         )
 
 

@@ -1,5 +1,6 @@
 """An Azure container asked about what pgBackRest never asks: its immutability."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from wedsync.config import Home
 from wedsync.errors import CredentialsRefused, RepositoryUnreachable, StoreMissing
 
 _WAIT_S = 10
+_REQUESTS = "azure.core.pipeline.policies.http_logging_policy"
+"""Tells every header of every request, as news."""
 
 
 def container_lock(options: Mapping[str, str], *, home: Home, secret: Callable[[str], str]) -> StoreLock:
@@ -28,6 +31,7 @@ def container_lock(options: Mapping[str, str], *, home: Home, secret: Callable[[
     key = secret(given.removeprefix("@")) if given.startswith("@") else given
     ca_file = options.get("storage-ca-file")
     verify: str | bool = str(home.resolve(ca_file)) if ca_file else True
+    logging.getLogger(_REQUESTS).setLevel(logging.WARNING)
     transport = RequestsTransport(connection_verify=verify, connection_timeout=_WAIT_S, read_timeout=_WAIT_S)
     try:
         with ContainerClient(place, name, credential=key, transport=transport, retry_total=1) as container:
