@@ -95,6 +95,17 @@ def test_a_home_with_other_keys_is_not_touched(sealed: tuple[Home, str], tmp_pat
     assert (other.secrets / "repo1_key").read_bytes() == b"of another home"
 
 
+def test_what_is_left_of_another_home_is_not_mixed_with_a_kit(sealed: tuple[Home, str], tmp_path: Path) -> None:
+    _, text = sealed
+    left = Home(tmp_path / "left")
+    left.secrets.mkdir(parents=True)
+    (left.secrets / "repo1_key").write_bytes(b"of another home")
+    with pytest.raises(RescueKitProblem, match="another home"):
+        unpack_kit(unseal_kit(text, WORDS), left)
+    assert [path.name for path in left.secrets.iterdir()] == ["repo1_key"]
+    assert not left.config_file.exists()
+
+
 def test_an_unpacking_that_was_stopped_is_gone_on_with(sealed: tuple[Home, str], tmp_path: Path) -> None:
     home, text = sealed
     half = Home(tmp_path / "half")

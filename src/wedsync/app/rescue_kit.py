@@ -137,15 +137,16 @@ def unpack_kit(kit: RescueKit, home: Home) -> None:
     A home with the same keys is left as it is: an earlier call was stopped. Raises `RescueKitProblem` for a home
     that is another one.
     """
-    if home.config_file.exists():
-        there = _files(home.secrets)
-        others = [name for name, value in kit.secrets.items() if there.get(name, value) != value]
-        if others:
-            raise RescueKitProblem(
-                f"there is another home at {home.root}",
-                detail=f"its {', '.join(sorted(others)[:3])} differ from the kit's",
-                hint="give --home a directory that is not there yet, or move that home away",
-            )
+    there = _files(
+        home.secrets
+    )  # also where the configuration is gone: no key of one is mixed with those of another
+    others = [name for name, value in kit.secrets.items() if (there.get(name) or value) != value]
+    if others:
+        raise RescueKitProblem(
+            f"there is another home at {home.root}",
+            detail=f"its {', '.join(sorted(others)[:3])} differ from the kit's",
+            hint="give --home a directory that is not there yet, or move that home away",
+        )
     for directory, files in ((home.secrets, kit.secrets), (home.tls, kit.tls)):
         for name, content in files.items():
             write_private(directory / name, content)
