@@ -16,7 +16,7 @@ from wedsync.cluster import Secrets
 from wedsync.config import ReadsInRecovery
 from wedsync.database import ConnectionTarget
 from wedsync.errors import RecoveryFailed
-from wedsync.recovery import replay, run
+from wedsync.recovery import replay, replaying
 
 SERVICE = token("service_role")
 ROWS = "/rest/v1/seen?select=n&order=n"
@@ -103,7 +103,7 @@ def hold_at_target(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
         await go.wait()
         await promote(server)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run, "promote", later)
+    monkeypatch.setattr(replaying, "promote", later)
     return go
 
 
@@ -289,7 +289,7 @@ async def test_a_recovery_that_fails_at_its_target_leaves_reads_and_no_writes(
     async def fail(_: object) -> None:
         raise RecoveryFailed("ended here")
 
-    monkeypatch.setattr(run, "promote", fail)
+    monkeypatch.setattr(replaying, "promote", fail)
     async with way_into(gateway_target(season)) as way:
         with pytest.raises(RecoveryFailed, match="ended here"):
             await season.recover(moment)
@@ -299,7 +299,7 @@ async def test_a_recovery_that_fails_at_its_target_leaves_reads_and_no_writes(
         assert as_of is not None
         refused = await way.http.post("/rest/v1/seen", json={"n": 9, "at": "now"}, headers=SERVICE)
         assert (refused.status_code, refused.json()["code"]) == (503, "WS340")
-        monkeypatch.setattr(run, "promote", promote)
+        monkeypatch.setattr(replaying, "promote", promote)
         await season.recover(moment)
         await eventually(lambda: way.gateway.pool.replay is None, what="writes again")
         assert await read(way.http) == (200, [1], None)

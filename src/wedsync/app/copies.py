@@ -23,8 +23,8 @@ from wedsync.copies import (
     choose_preview,
 )
 from wedsync.database import ConnectionTarget
-from wedsync.errors import Busy, CannotConnect, CopyFailed, CopyUnknown
-from wedsync.recovery import Report, parse_moment, silently
+from wedsync.errors import Busy, CannotConnect, CopyFailed, CopyUnknown, TargetUnreachable, WalDamaged
+from wedsync.recovery import Phase, Report, parse_moment, silently
 
 READER = "wedsync_owner"
 """As whom previews are read: it sees every tenant's rows, and is no superuser, so that it can neither end the
@@ -114,17 +114,30 @@ async def make_preview(
         return shown
     if choice.makes_room is not None:
         await copies.open(_listed(platform, choice.makes_room).directory).remove()
-    copy = await copies.make(
+    try:
+        copy = await _make(platform, plan, by=by, report=report)
+    except WalDamaged as damage:  # noted by now: another region may have the segment whole
+        report(Phase.RESTORE, damage.in_one_line())
+        try:
+            plan = await copies.plan(CopyOrder(target=moment))
+        except TargetUnreachable:
+            raise damage from None
+        copy = await _make(platform, plan, by=by, report=report)
+    wish.phases_s |= copy.phases_s
+    return await wish.told(copy, Answer.MADE, plan)
+
+
+async def _make(platform: Platform, plan: CopyPlan, *, by: str, report: Report) -> Copy:
+    copies = platform.copies
+    return await copies.make(
         plan,
         directory=copies.new_directory(Purpose.PREVIEW),
         effort=_effort(platform),
         report=report,
         purpose=Purpose.PREVIEW,
         by=by,
-        most=settings.most,
+        most=platform.config.preview.most,
     )
-    wish.phases_s |= copy.phases_s
-    return await wish.told(copy, Answer.MADE, plan)
 
 
 def still_shows(platform: Platform, preview: Preview) -> bool:

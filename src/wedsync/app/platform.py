@@ -215,6 +215,7 @@ class Platform:
             state=self.state,
             config=self.config,
             clock=self.clock,
+            examine=self.verification.examine,
         )
 
     def preview_service(self) -> "PreviewService":

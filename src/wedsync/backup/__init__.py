@@ -10,6 +10,7 @@ from wedsync.backup.configuration import (
     repositories,
 )
 from wedsync.backup.heartbeat import HeartbeatService, is_beat_due
+from wedsync.backup.known_damage import without_damaged
 from wedsync.backup.mirror import BackupMirror, LoggedDrill
 from wedsync.backup.model import (
     Archive,
@@ -69,6 +70,7 @@ from wedsync.backup.timelines import Leg, TimelineBook, leads_to, lineage, live_
 from wedsync.backup.timelines import read_history as read_timeline_history
 from wedsync.backup.verification import (
     Coverage,
+    DamagedSegment,
     Ended,
     Examine,
     Finding,
@@ -109,6 +111,7 @@ __all__ = [
     "Commit",
     "CommitReader",
     "Coverage",
+    "DamagedSegment",
     "Due",
     "Ended",
     "Examine",
@@ -201,4 +204,5 @@ __all__ = [
     "show_windows",
     "shown_repair",
     "timeline_of",
+    "without_damaged",
 ]

@@ -310,23 +310,25 @@ class PgBackRest:
     async def _info(self, repo: int) -> str:
         return (await self._call("info", _LOOK_IO, "--output=json", repo=repo, deadline=_LOOK)).stdout
 
-    async def archives(self, repo: int) -> tuple[Archive, ...]:
-        """What the repository holds of the WAL, one for each cluster (usually one) it ever belonged to."""
-        return await self._listing(repo, await self._info(repo))
+    async def archives(self, repo: int, *, listing: str | None = None) -> tuple[Archive, ...]:
+        """What the repository holds of the WAL, one for each cluster (usually one) it ever belonged to.
+
+        `listing` is what `repo-ls --recurse --output=json` says of the whole repository, if it was asked just now.
+        """
+        told = await self._info(repo)
+        if listing is None:
+            return await self._listing(repo, told)
+        below = f"archive/{self.config.stanza}/"
+        return read_listing(listing, repo=repo, clusters=read_clusters(told, repo), below=below)
 
     async def _listing(self, repo: int, told: str) -> tuple[Archive, ...]:
         clusters = read_clusters(told, repo)
         if not clusters:
             return ()
-        listing = await self._call(
-            "repo-ls",
-            "--recurse",
-            "--output=json",
-            f"archive/{self.config.stanza}",
-            repo=repo,
-            deadline=_ANSWER,
-        )
-        return read_listing(listing.stdout, repo=repo, clusters=clusters)
+        area = f"archive/{self.config.stanza}"
+        words = ("--recurse", "--output=json", area)
+        answer = await self._call("repo-ls", *words, repo=repo, deadline=_ANSWER)
+        return read_listing(answer.stdout, repo=repo, clusters=clusters)
 
     async def clusters(self, repo: int) -> dict[str, str]:
         """The clusters that a repository knows: by system id, its name there, such as `15-1`."""

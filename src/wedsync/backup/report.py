@@ -121,14 +121,19 @@ def read_clusters(text: str, repo: int) -> dict[str, tuple[str, str]]:
     }
 
 
-def read_listing(text: str, *, repo: int, clusters: Mapping[str, tuple[str, str]]) -> tuple[Archive, ...]:
-    """The archives in the answer of `repo-ls --recurse --output=json archive/STANZA`, by archive id."""
+def read_listing(
+    text: str, *, repo: int, clusters: Mapping[str, tuple[str, str]], below: str = ""
+) -> tuple[Archive, ...]:
+    """The archives in the answer of `repo-ls --recurse --output=json archive/STANZA`, by archive id.
+
+    `below` is what the paths begin with in an answer about more than that.
+    """
     listing: dict[str, dict[str, Any]] = json.loads(text)
     sizes: dict[str, dict[str, int]] = {archive_id: {} for archive_id in clusters}
     stored_s: dict[str, dict[str, int]] = {archive_id: {} for archive_id in clusters}
     histories: dict[str, dict[int, datetime]] = {archive_id: {} for archive_id in clusters}
     for path, entry in listing.items():
-        archive_id, _, rest = path.partition("/")
+        archive_id, _, rest = path.removeprefix(below).partition("/")
         name = rest.rpartition("/")[2]
         if archive_id not in clusters or entry["type"] != "file":
             continue

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from wedsync.backup import PgBackRest, Surveyor
+from wedsync.backup import Examine, PgBackRest, Surveyor
 from wedsync.clock import Clock
 from wedsync.cluster import Server
 from wedsync.config import Config, Home
@@ -40,8 +40,13 @@ class Copies:
         state: StateStore,
         config: Config,
         clock: Clock,
+        examine: Examine,
     ) -> None:
-        """`server` is the real cluster's: asked only to archive what it has committed."""
+        """`server` is the real cluster's: asked only to archive what it has committed.
+
+        `examine` finds the first damaged one of some WAL segments, and notes it.
+        """
+        self._examine = examine
         self._server = server
         self._pgbackrest = pgbackrest
         self._config = config
@@ -229,6 +234,7 @@ class Copies:
             pgbackrest=self._pgbackrest,
             config=self._config,
             planner=self._planner,
+            examine=self._examine,
             lock=lock,
             registry=self.registry,
             clock=self._clock,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from wedsync.backup import Beside, PgBackRest, TargetKind
+from wedsync.backup import Beside, DamagedSegment, Examine, PgBackRest, TargetKind
 from wedsync.clock import Clock
 from wedsync.cluster import LogReader, Server, ServerState
 from wedsync.config import Config, Home
@@ -20,7 +20,16 @@ from wedsync.copies.registry import CopyRegistry
 from wedsync.copies.settings import ARCHIVE_COMMAND, copy_config
 from wedsync.copies.standstill import signal_workers
 from wedsync.database import ConnectionTarget, Lsn
-from wedsync.errors import Busy, CannotConnect, CopyFailed, CopyPassed, DiskFull, RecoveryFailed, ServerFailed
+from wedsync.errors import (
+    Busy,
+    CannotConnect,
+    CopyFailed,
+    CopyPassed,
+    DiskFull,
+    RecoveryFailed,
+    ServerFailed,
+    WalDamaged,
+)
 from wedsync.process import FileLock
 from wedsync.recovery import (
     Phase,
@@ -50,16 +59,18 @@ class Copy:
         pgbackrest: PgBackRest,
         config: Config,
         planner: CopyPlanner,
+        examine: Examine,
         lock: FileLock,
         registry: CopyRegistry,
         clock: Clock,
     ) -> None:
-        """`pgbackrest` and `config` are the real cluster's."""
+        """`pgbackrest` and `config` are the real cluster's; `examine` finds a damaged segment, and notes it."""
         self.directory = directory
         self.note = note
         self._pgbackrest = pgbackrest
         self._config = config
         self._planner = planner
+        self._examine = examine
         self._lock = lock
         self._registry = registry
         self._clock = clock
@@ -129,9 +140,11 @@ class Copy:
         logs = LogReader(self.home.log)
         deadline = self._config.backup.deadline
         began: list[datetime] = []
+        seen: list[Lsn] = []
         stopwatch = Stopwatch()
 
         def on_position(position: ReplayPosition) -> None:
+            seen[:] = [Lsn.parse(position.lsn)] if position.lsn else seen
             if position.at is not None and self.note.target_at is not None:
                 began.extend([] if began else [position.at])
                 words = replay_words(began[0], position.at, self.note.target_at, stopwatch.total_s)
@@ -146,10 +159,15 @@ class Copy:
             reached = await wait_for_target(server, deadline=deadline, on_position=on_position)
         except (ServerFailed, RecoveryFailed, DiskFull) as error:
             await server.stop("immediate")
+            why = logs.why() or error.detail or error.message
+            if not isinstance(error, DiskFull):
+                damaged = await self._damage_behind(seen[0] if seen else None, report)
+                if damaged is not None:
+                    raise _wal_damaged(damaged, why) from error
             kind = DiskFull if isinstance(error, DiskFull) else CopyFailed
             raise kind(
                 "the copy does not reach its moment",
-                detail=logs.why() or error.detail or error.message,
+                detail=why,
                 hint="the cluster itself is untouched; wedsync recover window shows what can be reached",
             ) from error
         self._require_target(reached)
@@ -161,6 +179,12 @@ class Copy:
         )
         self.keep(replace(self.note, place=place))
         return reached
+
+    async def _damage_behind(self, at: Lsn | None, report: Report) -> DamagedSegment | None:
+        """The damaged segment behind the place where replay was seen last."""
+        report(Phase.REPLAY, "replay ended too early: reading the WAL that it was given")
+        names = self._planner.way_from(self.plan, at, timeline=self.note.target.timeline)
+        return await self._examine(self.plan.repo, self.plan.base.system_id, names)
 
     def _require_target(self, reached: Reached) -> None:
         late = (
@@ -371,6 +395,18 @@ def leads_past(plan: CopyPlan, note: Note) -> bool:
         and plan.target_at is not None
         and note.target_at is not None
         and note.target_at <= plan.target_at
+    )
+
+
+def _wal_damaged(damaged: DamagedSegment, why: str) -> WalDamaged:
+    repo = damaged.problem.repo
+    again = (
+        "make it again: it takes the segment from there" if damaged.whole_in else "wedsync backup verify --repair"
+    )
+    return WalDamaged(
+        f"WAL segment {damaged.segment} in repo{repo} is damaged, and the copy's replay ended there",
+        detail=f"{damaged.words}; {why}",
+        hint=f"the cluster itself is untouched; {again}",
     )
 
 

@@ -1,5 +1,6 @@
 """Find what a copy is made from, and whether one that is there can move on."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from wedsync.backup import Archive, PgBackRest, Surveyor, TimelineBook, lineage, number_at, number_of
@@ -33,6 +34,8 @@ from wedsync.sql import statements
 from wedsync.state import StateStore
 
 _ARCHIVED = timedelta(seconds=30)
+_BEHIND = 32
+"""Segments behind the plan's end that may be what replay was given."""
 
 
 class CopyPlanner:
@@ -45,9 +48,10 @@ class CopyPlanner:
         self._pgbackrest = pgbackrest
         self._state = state
         self._journal = Journal(state)
+        self._timelines = TimelineBook(pgbackrest=pgbackrest, state=state)
         self._scout = Scout(
             surveyor=surveyor,
-            timelines=TimelineBook(pgbackrest=pgbackrest, state=state),
+            timelines=self._timelines,
             server=server,
             kept=Kept(root=server.home.kept),
             clock=clock,
@@ -127,6 +131,14 @@ class CopyPlanner:
             detail=f"it is at {place.lsn}; WAL behind it is missing in repo{plan.repo}",
             hint="wedsync recover window shows what can be reached; a new copy may start from another backup",
         )
+
+    def way_from(self, plan: CopyPlan, at: Lsn | None, *, timeline: int | None) -> Iterator[str]:
+        """The segments that a copy reads from `at` on (`None`: from its backup on), on the way to a timeline."""
+        first = number_at(at) if at is not None else number_of(plan.wal_first)
+        known = self._timelines.of_system(plan.base.system_id)
+        # Where it moved on, the plan that it was made from does not say how far: what is not there is passed over.
+        last = max(first, number_of(plan.wal_last)) + _BEHIND
+        return segments_between(first, last, timeline=timeline or plan.timeline, known=known)
 
     async def _ground(self, order: CopyOrder) -> Ground:
         ground = await self._look()

@@ -15,6 +15,12 @@ class CopyFailed(WedsyncError):
     code = "WS422"
 
 
+class WalDamaged(CopyFailed):
+    """The replay of a copy ended in a damaged WAL segment; it is noted, and no way leads over it any more."""
+
+    code = "WS428"
+
+
 class CopyPassed(WedsyncError):
     """A copy is past the moment asked for, or on another timeline: a new copy is needed."""
 

@@ -19,8 +19,9 @@ from wedsync.recovery.replay import (
     replay_words,
     wait_for_target,
 )
+from wedsync.recovery.result import Recovered
 from wedsync.recovery.route import Route, segments_between
-from wedsync.recovery.run import Recovered, Recoverer
+from wedsync.recovery.run import Recoverer
 from wedsync.recovery.secure import Report, silently, wait_until_archived
 from wedsync.recovery.shelter import Shelter
 from wedsync.recovery.shown import ShownBase, ShownLoss, ShownPlan, ShownWal, show_plan

@@ -130,12 +130,12 @@ class Inspector:
 
     async def look(self, repo: int, backups: Sequence[Backup]) -> Inspected:
         """List one repository."""
-        files = read_files(await self._stored.listing(repo), repo=repo, stanza=self._pgbackrest.config.stanza)
+        listing = await self._stored.listing(repo)
         return Inspected(
             repo=repo,
             backups=tuple(backups),
-            archives=await self._pgbackrest.archives(repo),
-            files=files,
+            archives=await self._pgbackrest.archives(repo, listing=listing),
+            files=read_files(listing, repo=repo, stanza=self._pgbackrest.config.stanza),
         )
 
     def _of_one(self, item: Inspected) -> list[Problem]:

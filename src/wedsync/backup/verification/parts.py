@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Iterable
 from functools import cached_property
 
-from wedsync.backup.model import Problem
 from wedsync.backup.pgbackrest import PgBackRest
 from wedsync.backup.records import BackupRecords
 from wedsync.backup.stored import StoredFiles
 from wedsync.backup.survey import Surveyor
-from wedsync.backup.verification.examination import first_damaged
+from wedsync.backup.verification.examination import DamagedSegment, Examiner
 from wedsync.backup.verification.inspection import Inspector
 from wedsync.backup.verification.ledger import Ledger
 from wedsync.backup.verification.marks import Marker
@@ -84,13 +83,14 @@ class VerificationParts:
         """Marks backups that are broken."""
         return Marker(pgbackrest=self._pgbackrest, reader=self.reader)
 
-    async def examine(self, repo: int, system_id: str, names: Iterable[str]) -> Problem | None:
+    async def examine(self, repo: int, system_id: str, names: Iterable[str]) -> DamagedSegment | None:
         """The first damaged one of the first few of these segments; noted, so that no way leads over it."""
-        found = await first_damaged(
-            self._pgbackrest, self.stored, self.reader, repo=repo, system_id=system_id, names=names
+        examiner = Examiner(
+            pgbackrest=self._pgbackrest, stored=self.stored, reader=self.reader, system_id=system_id
         )
+        found = await examiner.first_damaged(repo, names)
         if found is not None:
-            self.ledger.found(found, at=self._clock.now())
+            self.ledger.found(found.problem, at=self._clock.now())
         return found
 
     def service(self, monitor: ConnectionTarget) -> VerificationService:
