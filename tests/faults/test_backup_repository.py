@@ -78,7 +78,11 @@ class Copy:
 
     async def verify(self, repo: int | None = None) -> Verification:
         parts = VerificationParts(
-            pgbackrest=self.pgbackrest, surveyor=self.surveyor, state=self.state, clock=SystemClock()
+            pgbackrest=self.pgbackrest,
+            surveyor=self.surveyor,
+            state=self.state,
+            clock=SystemClock(),
+            find_copies=lambda _: (),
         )
         return await parts.verifier.verify(repo)
 

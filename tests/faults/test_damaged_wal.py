@@ -8,6 +8,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from faults.test_verification import findings, flip_a_bit, forget_here, some_segments, system_id, wal_file
+from support.drills import drill
 from support.recoveries import Protected
 from wedsync.app import make_preview
 from wedsync.backup import Ended, ProblemKind
@@ -198,11 +199,13 @@ async def test_a_preview_and_a_drill_say_which_segment_is_damaged(protected: Pro
     await spoil(protected, 1, middle)
     forget_here(protected, segments)
     wal_file(protected, 2, middle).unlink()
-    drill = await protected.platform.driller().run(DrillOrder(repo=1, moment=moment))
-    assert drill.outcome is Outcome.FAILED
-    assert any(f"WAL segment {middle} in repo1 is damaged" in check.detail for check in drill.checks), drill.checks
-    (noted,) = findings(protected)
-    protected.platform.verification.ledger.end(noted, Ended.GONE, at=protected.platform.clock.now())
+    failed = await drill(protected, DrillOrder(repo=1, moment=moment))
+    assert failed.outcome is Outcome.FAILED
+    assert any(f"WAL segment {middle} in repo1 is damaged" in check.detail for check in failed.checks), failed
+    noted = findings(protected)
+    assert (ProblemKind.DAMAGED_WAL, (middle,)) in {(item.problem.kind, item.problem.segments) for item in noted}
+    for item in noted:
+        protected.platform.verification.ledger.end(item, Ended.GONE, at=protected.platform.clock.now())
     with pytest.raises(WalDamaged, match=f"{middle} in repo1 is damaged") as caught:
         await make_preview(protected.platform, moment.isoformat(), by="operator")
     assert "no other repository has it whole" in str(caught.value.detail)

@@ -445,3 +445,31 @@ async def test_newest_segments_that_vanish_are_missed(protected: Protected) -> N
 
 async def system_id(own: Protected) -> str:
     return (await own.platform.pgbackrest.catalogue((1,))).backups[0].system_id
+
+
+@pytest.mark.parametrize("place", ["kept", "received", "sheltered"])
+async def test_a_segment_damaged_everywhere_is_put_back_from_what_this_machine_kept(
+    protected: Protected, place: str
+) -> None:
+    """Lost: nothing.
+    Seen: a warning for a day that files were damaged in both repositories and put back.
+    """
+    first, name, _ = await some_segments(protected)
+    directory = {
+        "kept": protected.home.kept / "20260101T000000_000",
+        "received": protected.platform.server.received / "00000001",
+        "sheltered": protected.home.sheltered,
+    }[place]
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(protected.home.pgdata / "pg_wal" / name, directory / name)
+    shutil.copyfile(protected.home.pgdata / "pg_wal" / first, directory / first)
+    flip_a_bit(directory / first)
+    forget_here(protected, [first, name])
+    for repo in (1, 2):
+        for segment in (first, name):
+            flip_a_bit(wal_file(protected, repo, segment))
+    damaged = {wal_file(protected, repo, name).read_bytes() for repo in (1, 2)}
+    done = await one_round(protected)
+    assert {item.file[:24]: item.done for item in done.repaired if item.file} == {first: False, name: True}
+    assert damaged <= set(quarantined(protected))
+    assert {finding.problem.segments for finding in findings(protected)} == {(first,)}

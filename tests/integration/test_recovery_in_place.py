@@ -166,8 +166,19 @@ async def test_a_moment_after_the_last_commit_is_the_last_commit(protected: Prot
     assert plan.clamped
     assert plan.target_at == plan.last_commit_at
     assert "the last commit that still exists" in plan.notes[0]
-    await protected.carry_out(plan)
+    done = await protected.carry_out(plan)
     assert await protected.rows() == [1]
+    assert done.last_commit_at == plan.last_commit_at
+
+
+async def test_a_recovery_to_the_very_last_commit_counts_it(protected: Protected) -> None:
+    await protected.commit()
+    await protected.archive()
+    windows = (await protected.platform.surveyor.survey()).windows.windows
+    newest = max(window.to_at for window in windows)
+    done = await protected.recover(newest)
+    assert await protected.rows() == [1]
+    assert done.last_commit_at == newest
 
 
 async def test_the_forecast_is_learnt_from_what_recoveries_took(protected: Protected) -> None:

@@ -229,25 +229,30 @@ def finding(problem: Problem) -> Finding:
 
 def test_wal_is_put_back_from_wherever_it_is() -> None:
     archives = [archive((1, 1, 3), (1, 6, 9)), archive((1, 3, 4), (1, 6, 9), repo=2)]
-    plan = plan_repair(finding(missing(4, 5)), archives=archives, files={}, local=[])
+    plan = plan_repair(finding(missing(4, 5)), archives=archives, files={}, local={})
     assert (plan.kind, plan.sources, plan.segments) == (RepairKind.WAL, (2,), (segment_name(1, 4),))
     assert "1 are nowhere" in plan.words
-    plan = plan_repair(finding(missing(4, 5)), archives=archives, files={}, local=[segment_name(1, 5)])
+    plan = plan_repair(
+        finding(missing(4, 5)),
+        archives=archives,
+        files={},
+        local={archives[0].system_id: frozenset({segment_name(1, 5)})},
+    )
     assert len(plan.segments) == 2
-    assert "pg_wal" in plan.words
-    nowhere = plan_repair(finding(missing(5)), archives=archives, files={}, local=[])
+    assert "this machine" in plan.words
+    nowhere = plan_repair(finding(missing(5)), archives=archives, files={}, local={})
     assert (nowhere.kind, nowhere.words) == (RepairKind.NONE, "no other repository has it, nor this machine")
     foreign = [archives[0], archive((1, 1, 9), repo=2, system_id="another")]
-    assert plan_repair(finding(missing(5)), archives=foreign, files={}, local=[]).kind is RepairKind.NONE
+    assert plan_repair(finding(missing(5)), archives=foreign, files={}, local={}).kind is RepairKind.NONE
 
 
 def test_what_cannot_be_put_back_says_why() -> None:
     for kind in ProblemKind:
         problem = replace(missing(99), kind=kind, path="backup/wedsync/backup.info")
-        plan = plan_repair(finding(problem), archives=[archive((1, 1, 3))], files={}, local=[])
+        plan = plan_repair(finding(problem), archives=[archive((1, 1, 3))], files={}, local={})
         assert plan.kind is RepairKind.NONE, kind
         assert len(plan.words) > 20
     copy = stored("backup/wedsync/backup.info.copy", FileKind.INFO)
     problem = replace(missing(99), kind=ProblemKind.DAMAGED_INFO, path="backup/wedsync/backup.info")
-    plan = plan_repair(finding(problem), archives=[], files={1: [copy]}, local=[])
+    plan = plan_repair(finding(problem), archives=[], files={1: [copy]}, local={})
     assert (plan.kind, plan.twin, plan.damaged) == (RepairKind.COPY, copy.path, None)

@@ -181,9 +181,14 @@ class Platform:
     def verification(self) -> "VerificationParts":
         """What verifies the repositories."""
         from wedsync.backup import VerificationParts
+        from wedsync.recovery import copies_here
 
         return VerificationParts(
-            pgbackrest=self.pgbackrest, surveyor=self.surveyor, state=self.state, clock=self.clock
+            pgbackrest=self.pgbackrest,
+            surveyor=self.surveyor,
+            state=self.state,
+            clock=self.clock,
+            find_copies=lambda system_id: copies_here(self.server, system_id),
         )
 
     @cached_property

@@ -1,6 +1,7 @@
 """Back to any second: plan, forecast, run, undo."""
 
 from wedsync.recovery.answers import future, notes, unreachable
+from wedsync.recovery.copies_here import copies_here
 from wedsync.recovery.forecast import Forecast, Measurement, Phase, Restoring, forecast
 from wedsync.recovery.ground import Ground, Scout
 from wedsync.recovery.history import read_history, record_phases
@@ -75,6 +76,7 @@ __all__ = [
     "WayBack",
     "Wayfinder",
     "can_restore",
+    "copies_here",
     "end_restores",
     "forecast",
     "future",

@@ -1,6 +1,7 @@
 """Is every backup whole, and the WAL between them, in each region? Read all the time, repaired where possible."""
 
 from wedsync.backup.verification.chain import LiveTail, judge_wal
+from wedsync.backup.verification.elsewhere import LocalCopy
 from wedsync.backup.verification.examination import DamagedSegment, Examine
 from wedsync.backup.verification.ledger import Ended, Finding, Ledger
 from wedsync.backup.verification.mending import Repaired, shown_repair
@@ -17,6 +18,7 @@ __all__ = [
     "Finding",
     "Ledger",
     "LiveTail",
+    "LocalCopy",
     "Repaired",
     "RoundDone",
     "VerificationParts",

@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from wedsync.backup.pgbackrest import PgBackRest
 from wedsync.backup.stored import StoredFiles
+from wedsync.backup.verification.elsewhere import FindCopies, LocalCopy, finished_in
 from wedsync.backup.verification.files import FileKind, StoredFile
 from wedsync.backup.verification.inspection import Inspection
 from wedsync.backup.verification.ledger import Ended, Finding, Ledger
@@ -18,7 +19,6 @@ from wedsync.backup.verification.manifest import is_intact
 from wedsync.backup.verification.reading import Reader
 from wedsync.backup.verification.repair import Repair, RepairKind, plan_repair
 from wedsync.backup.verification.segments import judge_segment
-from wedsync.backup.wal import is_segment_name
 from wedsync.clock import Clock
 from wedsync.errors import RepairImpossible, SegmentUnreadable, StoredFileMissing, WedsyncError
 from wedsync.events import Event, observe
@@ -65,8 +65,17 @@ class Mender:
     """Carries repairs out, one at a time in a home; each is written down, each is proven by reading again."""
 
     def __init__(
-        self, *, pgbackrest: PgBackRest, stored: StoredFiles, reader: Reader, ledger: Ledger, clock: Clock
+        self,
+        *,
+        pgbackrest: PgBackRest,
+        stored: StoredFiles,
+        reader: Reader,
+        ledger: Ledger,
+        clock: Clock,
+        find_copies: FindCopies,
     ) -> None:
+        """`find_copies` gives what this machine has of WAL besides `pg_wal`."""
+        self._find_copies = find_copies
         self._pgbackrest = pgbackrest
         self._stored = stored
         self._reader = reader
@@ -76,7 +85,10 @@ class Mender:
     def plan(self, findings: Sequence[Finding], inspection: Inspection) -> tuple[Repair, ...]:
         """What can be done about these findings."""
         files = {repo: item.files for repo, item in inspection.repos.items()}
-        local = frozenset(path.name for path in self._finished_here())
+        local = {
+            system_id: frozenset(copy.name for copy in self._here(system_id))
+            for system_id in {archive.system_id for archive in inspection.archives}
+        }
         return tuple(
             plan_repair(finding, archives=inspection.archives, files=files, local=local) for finding in findings
         )
@@ -141,14 +153,14 @@ class Mender:
         wanted = own.file(repair.damaged) if repair.damaged is not None else None
         known = {wanted.sha1} if wanted is not None else _checksums(name, inspection) or {None}
         seen: list[str] = []
-        for path in self._finished_here():
-            if path.name != name:
+        for copy in self._here(system_id):
+            if copy.name != name:
                 continue
-            content = await asyncio.to_thread(path.read_bytes)
-            for sha1 in known:
-                if judge_segment(name, content, system_id=system_id, sha1=sha1) is None:
-                    return content, "pg_wal"
-            seen.append("pg_wal: not what was archived")
+            content = await asyncio.to_thread(_read, copy.path)
+            for sha1 in known - (set() if copy.is_finished else {None}):
+                if content and judge_segment(name, content, system_id=system_id, sha1=sha1) is None:
+                    return content, copy.place
+            seen.append(f"{copy.place}: not what was archived")
         for repo in repair.sources:
             sha1 = _checksum_in(name, repo, inspection)
             if sha1 is None:
@@ -197,17 +209,9 @@ class Mender:
         await asyncio.to_thread(_write_durably, target, content)
         return target
 
-    def _finished_here(self) -> Iterator[Path]:
-        """Segments in pg_wal that PostgreSQL has finished and archived: nobody writes to them any more."""
-        wal = self._pgbackrest.cluster.pgdata / "pg_wal"
-        try:
-            marks = sorted((wal / "archive_status").glob("*.done"))
-        except OSError:
-            return
-        for mark in marks:
-            path = wal / mark.stem
-            if is_segment_name(mark.stem) and path.is_file():
-                yield path
+    def _here(self, system_id: str) -> list[LocalCopy]:
+        """What this machine has of the WAL of a cluster."""
+        return [*finished_in(self._pgbackrest.cluster.pgdata), *self._find_copies(system_id)]
 
     def _lock(self, purpose: str) -> FileLock:
         return FileLock(self._pgbackrest.home.run / "backup.lock", purpose=purpose)
@@ -258,6 +262,14 @@ def _checksums(name: str, inspection: Inspection) -> set[str | None]:
 def _checksum_in(name: str, repo: int, inspection: Inspection) -> str | None:
     files: Sequence[StoredFile] = inspection.repos[repo].files if repo in inspection.repos else ()
     return next((file.sha1 for file in files if file.segment == name), None)
+
+
+def _read(path: Path) -> bytes:
+    """The content; empty: it went, as a link in `sheltered/` does when its segment is archived."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _write_durably(target: Path, content: bytes) -> None:

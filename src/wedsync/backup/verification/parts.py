@@ -8,6 +8,7 @@ from wedsync.backup.pgbackrest import PgBackRest
 from wedsync.backup.records import BackupRecords
 from wedsync.backup.stored import StoredFiles
 from wedsync.backup.survey import Surveyor
+from wedsync.backup.verification.elsewhere import FindCopies
 from wedsync.backup.verification.examination import DamagedSegment, Examiner
 from wedsync.backup.verification.inspection import Inspector
 from wedsync.backup.verification.ledger import Ledger
@@ -26,7 +27,17 @@ from wedsync.state import StateStore
 class VerificationParts:
     """Builds each part once, when it is first asked for."""
 
-    def __init__(self, *, pgbackrest: PgBackRest, surveyor: Surveyor, state: StateStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        pgbackrest: PgBackRest,
+        surveyor: Surveyor,
+        state: StateStore,
+        clock: Clock,
+        find_copies: FindCopies,
+    ) -> None:
+        """`find_copies` gives what this machine has of WAL besides `pg_wal`."""
+        self._find_copies = find_copies
         self._pgbackrest = pgbackrest
         self._surveyor = surveyor
         self._state = state
@@ -76,6 +87,7 @@ class VerificationParts:
             reader=self.reader,
             ledger=self.ledger,
             clock=self._clock,
+            find_copies=self._find_copies,
         )
 
     @cached_property

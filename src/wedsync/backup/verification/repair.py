@@ -1,6 +1,6 @@
 """What can be put back, and from where: plain decisions over findings and what the repositories hold."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,7 +39,7 @@ class Repair:
     """What will be done, or why nothing can be."""
     segments: tuple[str, ...] = ()
     sources: tuple[int, ...] = ()
-    """Repositories to take the segments from, the first first; pg_wal of this machine is asked before them."""
+    """Repositories to take the segments from, the first first; this machine is asked before them."""
     damaged: str | None = None
     """Path of the damaged file, which is put aside first."""
     twin: str | None = None
@@ -50,13 +50,14 @@ def plan_repair(
     *,
     archives: Sequence[Archive],
     files: Mapping[int, Sequence[StoredFile]],
-    local: Iterable[str],
+    local: Mapping[str, frozenset[str]],
 ) -> Repair:
-    """What can be done about a finding. `files` by repository; `local` are finished segments on this machine."""
+    """What can be done about a finding. `files` by repository; `local` are segments that this machine
+    has a copy of, by system identifier."""
     problem = finding.problem
     match problem.kind:
         case ProblemKind.MISSING_WAL | ProblemKind.DAMAGED_WAL:
-            return _wal(finding, archives, frozenset(local))
+            return _wal(finding, archives, local)
         case ProblemKind.DAMAGED_INFO:
             return _copy(finding, files.get(problem.repo, ()))
         case ProblemKind.LOST_INFO if problem.label:
@@ -67,7 +68,7 @@ def plan_repair(
             return _none(finding, _IMPOSSIBLE[problem.kind])
 
 
-def _wal(finding: Finding, archives: Sequence[Archive], local: frozenset[str]) -> Repair:
+def _wal(finding: Finding, archives: Sequence[Archive], local: Mapping[str, frozenset[str]]) -> Repair:
     problem = finding.problem
     wanted = set(problem.segments)
     own = [archive for archive in archives if archive.repo == problem.repo]
@@ -77,11 +78,12 @@ def _wal(finding: Finding, archives: Sequence[Archive], local: frozenset[str]) -
         for archive in sorted(archives, key=lambda archive: archive.repo)
         if archive.repo != problem.repo and archive.system_id in systems and wanted.intersection(archive.segments)
     )
-    have = local.union(*(set(archive.segments) for archive in archives if archive.repo in sources))
+    here = frozenset[str]().union(*(local.get(system, frozenset()) for system in systems))
+    have = here.union(*(set(archive.segments) for archive in archives if archive.repo in sources))
     found = tuple(name for name in problem.segments if name in have)
     if not found:
         return _none(finding, "no other repository has it, nor this machine")
-    places = [f"repo{repo}" for repo in sources] + (["pg_wal"] if local.intersection(found) else [])
+    places = [f"repo{repo}" for repo in sources] + (["this machine"] if here.intersection(found) else [])
     left = len(wanted) - len(found)
     words = f"{len(found)} segment(s) from {' or '.join(places)}" + (f"; {left} are nowhere" if left else "")
     return Repair(
