@@ -28,9 +28,7 @@ class DamagedSegment:
     def words(self) -> str:
         """What is wrong with it, and where it is whole."""
         elsewhere = " and ".join(f"repo{repo}" for repo in self.whole_in)
-        return f"{self.problem.problem}; " + (
-            f"{elsewhere} has it whole" if elsewhere else "no other has it whole"
-        )
+        return f"{self.problem.problem}; {elsewhere or 'no other repository'} has it whole"
 
 
 Examine = Callable[[int, str, Iterable[str]], Awaitable[DamagedSegment | None]]

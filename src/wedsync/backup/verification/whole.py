@@ -15,7 +15,7 @@ from wedsync.backup.model import Backup, Problem, ProblemKind, Verification
 from wedsync.backup.pgbackrest import PgBackRest
 from wedsync.backup.records import BackupRecords
 from wedsync.backup.report import VerifyReport
-from wedsync.backup.verification.contents import is_critical
+from wedsync.backup.verification.contents import is_critical, judge_backup
 from wedsync.backup.verification.files import FileKind
 from wedsync.backup.verification.inspection import Inspected, Inspection, Inspector
 from wedsync.backup.verification.ledger import Ended, Ledger, is_same_problem
@@ -180,16 +180,9 @@ class Verifier:
 
     async def _read(self, item: Inspected, inspection: Inspection) -> tuple[int, list[Problem]]:
         """How many files were read, and what is wrong with them."""
-        paths = {file.path for file in item.files}
         self._ledger.listed(item.repo, item.files, at=self._clock.now())
-        report = await self._pgbackrest.verify(item.repo)
-        found = [
-            await self._placed(problem, item, paths) for problem in judge_report(item.repo, report, item.backups)
-        ]
-        for file in item.files:
-            if file.kind is FileKind.INFO or (file.kind is FileKind.MANIFEST and file.label in item.labels):
-                problem = await self._reader.check(file, system_ids=item.system_ids)
-                found += [problem] if problem is not None else []
+        here = item.repo in self._pgbackrest.repos_here
+        checked, found = await (self._let_read(item) if here else self._read_each(item))
         found = [
             replace(problem, critical=is_critical(problem.label, item.repo, inspection.backups))
             if problem.label and problem.kind in (ProblemKind.DAMAGED_BACKUP, ProblemKind.LOST_INFO)
@@ -198,7 +191,32 @@ class Verifier:
         ]
         damaged = {problem.path for problem in found if problem.path}
         self._ledger.read_all(item.repo, item.files, damaged=damaged, at=self._clock.now())
+        return checked, found
+
+    async def _let_read(self, item: Inspected) -> tuple[int, list[Problem]]:
+        """Let pgBackRest read what is large, and read its own files."""
+        paths = {file.path for file in item.files}
+        report = await self._pgbackrest.verify(item.repo)
+        found = [
+            await self._placed(problem, item, paths) for problem in judge_report(item.repo, report, item.backups)
+        ]
+        for file in item.files:
+            if file.kind is FileKind.INFO or (file.kind is FileKind.MANIFEST and file.label in item.labels):
+                problem = await self._reader.check(file, system_ids=item.system_ids)
+                found += [problem] if problem is not None else []
         return report.segments + sum(backup.files for backup in report.backups), found
+
+    async def _read_each(self, item: Inspected) -> tuple[int, list[Problem]]:
+        """Read every file ourselves: `verify` of 2.45 ends with a TLS error on a backup host (tried)."""
+        found: list[Problem] = []
+        read = [file for file in item.files if file.label is None or file.label in item.labels]
+        for file in read:
+            problem = await self._reader.check(file, system_ids=item.system_ids)
+            found += [problem] if problem is not None else []
+            if file.kind is FileKind.MANIFEST and file.name == "backup.manifest" and file.label is not None:
+                manifest = await self._reader.manifest(item.repo, self._pgbackrest.config.stanza, file.label)
+                found += judge_backup(manifest, item.files, like=file) if manifest is not None else []
+        return len(read), found
 
 
 def _is_told(problem: Problem, others: Sequence[Problem]) -> bool:
