@@ -11,6 +11,7 @@ from support.drills import GENTLE, begun_in_a_process, counts_tables, drill, dri
 from support.events import eventually
 from support.recoveries import Protected
 from wedsync.backup import BackupKind
+from wedsync.copies import Purpose
 from wedsync.copies.standstill import workers_of
 from wedsync.drills import CheckResult, Drill, DrillContext, DrillOrder, DrillRecords, Outcome, Reason
 from wedsync.errors import DrillMadeWay
@@ -144,6 +145,40 @@ async def test_a_restore_whose_connection_ends_meanwhile_goes_on_with_what_it_ha
     held.lock.release()
     done = await running
     assert done.outcome is Outcome.PASSED, done.failed_checks
+    assert nothing_left(protected)
+
+
+async def test_a_copy_that_is_kept_does_not_stand_still_for_ever(protected: Protected) -> None:
+    """A backup begins while a drill, whose copy is to be kept, lets it take writes; its server stands still.
+
+    Lost: nothing.
+    Seen: the drill passed, and its copy can be read.
+    """
+    await protected.commit()
+    await protected.archive()
+    lock = FileLock(protected.home.run / "backup.lock", purpose="incr backup to repo1")
+
+    def said(phase: Phase, words: str) -> None:
+        if words == "letting the copy take writes":
+            assert lock.try_acquire()
+
+    def stopped() -> bool:
+        found = [state_of(pid) for path in protected.home.copies.glob("*") for pid in workers_of(path)]
+        return lock.is_held and bool(found) and set(found) <= {"T", "Z", ""}
+
+    running = asyncio.create_task(
+        driller(protected).run(
+            DrillOrder(), reason=Reason.OPERATOR, by="test", effort=GENTLE, report=said, keep=True
+        )
+    )
+    await eventually(stopped, what="the copy's server stands still")
+    lock.release()
+    done = await running
+    assert done.outcome is Outcome.PASSED, done.failed_checks
+    (listed,) = protected.platform.copies.registry.all(Purpose.PREVIEW)
+    copy = protected.platform.copies.open(listed.directory)
+    assert await asyncio.wait_for(copy.clients(), 30) == 0
+    await copy.remove()
     assert nothing_left(protected)
 
 

@@ -84,7 +84,7 @@ class Course:
         self.copy: Copy | None = None
         self.is_copying = True
         """Whether it makes way: what reads a repository afterwards does not disturb a backup, and marks those that
-        it finds damaged, which counts as one."""
+        it finds damaged, which counts as one. Nor does a copy that is a preview from now on."""
         self.purpose = purpose
         self._directory = copies.new_directory(purpose)
         self.standstill = Standstill(self._directory)

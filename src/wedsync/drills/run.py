@@ -198,6 +198,8 @@ class Driller:
             if plan is not None:
                 await course.run(plan)
             if course.copy is not None and course.purpose is Purpose.KEPT_DRILL:
+                course.is_copying = False
+                await course.standstill.over()  # somebody reads it from now on
                 await course.copy.become_preview()
         finally:
             if course.copy is not None and course.copy.note.purpose is not Purpose.PREVIEW:
@@ -222,6 +224,7 @@ class Driller:
             for task in (working, watching):
                 task.cancel()
             await asyncio.wait({working, watching})
+            course.standstill.go_on()
         if not working.cancelled():
             working.result()
         elif watching.done() and not watching.cancelled():
