@@ -103,6 +103,7 @@ async def test_archiving_goes_on_without_a_region_that_never_answers(protected: 
         second = watch.records.sightings()[2]
         since = second.since - timedelta(minutes=2)
         watch.records.save(replace(second, reachable=False, since=since))
+        watch = protected.platform.region_watch()  # the keeper was started again, and has never seen it
         await watch.step()
         first, second = watch.records.sightings().values()
         assert (first.reachable, second.reachable) == (True, False)

@@ -301,7 +301,7 @@ async def test_who_waits_for_the_receiver_waits_for_as_long_as_it_is_away(
         await asyncio.wait([receiver])
         writing = asyncio.create_task(own.commit())
         await eventually(is_in_mode(own, "waiting"), what="it is told")
-        done, _ = await asyncio.wait([writing], timeout=4)
+        done, _ = await asyncio.wait([writing], timeout=2)
         assert not done
         assert await own.rows() == []
         receiver = asyncio.create_task(own.platform.receiver(may_run=lambda: None).run())

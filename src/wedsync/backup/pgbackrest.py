@@ -334,6 +334,13 @@ class PgBackRest:
         """The clusters that a repository knows: by system id, its name there, such as `15-1`."""
         return {system: name for name, (system, _) in read_clusters(await self._info(repo), repo).items()}
 
+    async def require_readable(self, repo: int) -> None:
+        """Raise what keeps a repository from being read: pgBackRest's `info` says of such a one what it says of an
+        empty one, that it knows nothing.
+        """
+        directory = f"archive/{self.config.stanza}"
+        await self._call("repo-ls", _LOOK_IO, "--output=json", directory, repo=repo, deadline=_LOOK)
+
     async def segments_of_log(self, repo: int, *, archive_id: str, log: str) -> tuple[str, ...]:
         """Segments whose names begin with `log`, 16 digits: one directory of the archive, and so one question."""
         listing = await self._call(

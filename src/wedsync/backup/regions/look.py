@@ -63,6 +63,7 @@ class NewestSegments:
         if (repo, system_id) not in self._names:
             found = (await self._pgbackrest.clusters(repo)).get(system_id)
             if found is None:
+                await self._pgbackrest.require_readable(repo)
                 return None
             self._names[repo, system_id] = found
         return self._names[repo, system_id]
