@@ -71,13 +71,11 @@ def is_server_of(pid: int, pgdata: Path) -> bool | None:
     A server's working directory is its data directory, also after that was deleted. Another user's
     process does not show its own (proc(5)).
     """
-    if not is_alive(pid):
-        return False
     try:
         name = Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return False
-    if name not in {"postgres", "postmaster"}:
+    if name not in {"postgres", "postmaster"} or not is_alive(pid):
         return False
     try:
         working = str(Path(f"/proc/{pid}/cwd").readlink())
