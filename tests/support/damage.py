@@ -154,9 +154,10 @@ class Damage:
 
     def _again(self) -> Composed:
         """A row goes, and another one gets its key: somebody else's, where the key does not name the couple."""
-        table = self._dice.choice(
-            [table for table in self._tables if table.couple == "couple_id" and "couple_id" not in table.key]
-        )
+        free = [table for table in self._tables if table.couple == "couple_id" and "couple_id" not in table.key]
+        if not free:
+            return self._move()
+        table = self._dice.choice(free)
         columns = [name for name in table.columns if name != "couple_id"]
         return SQL(
             "with gone as (select * from {name} where {some}),"
