@@ -13,7 +13,7 @@ from support.recoveries import Protected
 from wedsync.app import make_preview
 from wedsync.backup import ProblemKind
 from wedsync.drills import DrillOrder, Outcome
-from wedsync.errors import RecoveryFailed
+from wedsync.errors import RecoveryFailed, TargetUnreachable
 
 
 async def spoil(own: Protected, repo: int, segment: str) -> None:
@@ -182,10 +182,25 @@ async def test_a_preview_takes_the_other_region_when_a_segment_is_damaged(protec
     )
     assert preview.plan is not None
     assert preview.plan.repo == 2
-    assert any(
-        f"WAL segment {middle} in repo1 is damaged" in words and "repo2 has it whole" in words for words in said
-    )
+    assert any(f"WAL segment {middle} in repo1" in words for words in (*said, *preview.plan.notes)), said
     await protected.platform.copies.open(protected.home.copies / preview.id).remove()
+
+
+async def test_a_moment_behind_damaged_wal_that_no_region_has_whole_is_refused_by_its_name(
+    protected: Protected,
+) -> None:
+    """Lost: moments behind the damaged segment, until the next backup.
+    Seen: the plan names the segment and its repository, before anything is touched.
+    """
+    middle, segments = await padded(protected)
+    moment = await protected.moment()
+    await protected.commit()
+    await protected.archive()
+    await spoil(protected, 1, middle)
+    forget_here(protected, segments)
+    wal_file(protected, 2, middle).unlink()
+    with pytest.raises(TargetUnreachable, match=f"WAL segment {middle} in repo1"):
+        await protected.plan(moment)
 
 
 async def test_a_drill_says_which_segment_is_damaged(protected: Protected) -> None:

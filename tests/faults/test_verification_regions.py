@@ -3,6 +3,7 @@
 import pytest
 
 from faults.test_verification import findings, forget_here, one_round, some_segments
+from support.backup_host import backup_host
 from support.recoveries import Protected
 from support.regions import AzureStore, Region, S3Store, use_region
 from wedsync.app import verify_backups
@@ -67,3 +68,29 @@ async def test_a_far_region_is_read_and_mended_from_the_near_one(protected: Prot
     assert [(problem.kind, problem.path) for problem in done.found] == [(ProblemKind.DAMAGED_BACKUP, bundle.path)]
     broken = [item for item in (await protected.platform.pgbackrest.catalogue()).of_repo(2) if item.broken]
     assert [item.label for item in broken] == [bundle.label]
+
+
+async def test_a_backup_host_over_tls_is_read_and_mended_from_the_near_region(protected: Protected) -> None:
+    """Lost: nothing.
+    Seen: a warning for a day that files were damaged or missing in repository 2 and put back.
+    """
+    async with backup_host(protected) as host:
+        await protected.commit()
+        await protected.archive()
+        host.run("--type=full", "backup")
+        flipped, missing, _ = segments = await some_segments(protected)
+        found = await verify_backups(protected.platform, repo=2)
+        assert found.ok, found.problems
+        assert found.checked > 10
+        forget_here(protected, segments)
+        await flip_there(protected, await path_of(protected, flipped))
+        await protected.platform.verification.stored.remove(2, await path_of(protected, missing))
+        done = await one_round(protected)
+        assert done.failed is None
+        assert {(problem.repo, problem.kind, problem.segments) for problem in done.found} == {
+            (2, ProblemKind.DAMAGED_WAL, (flipped,)),
+            (2, ProblemKind.MISSING_WAL, (missing,)),
+        }
+        assert {item.done for item in done.repaired} == {True}
+        found = await verify_backups(protected.platform, repo=2)
+        assert found.ok, found.problems

@@ -32,6 +32,7 @@ _CONFIG = """\
 repo2-path={folder}/repo
 repo2-cipher-type=aes-256-cbc
 repo2-cipher-pass={key}
+repo2-bundle=y
 repo2-retention-full=9
 lock-path={folder}/lock
 log-path={folder}/log

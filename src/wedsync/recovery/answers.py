@@ -25,6 +25,7 @@ def notes(ground: Ground, *, repo: int, timeline: int, ends_at: datetime | None)
         for status in ground.survey.problems
         if status.repo != repo
     ]
+    found += [f"repo{repo} is used: {error.message}" for met, error in ground.met if met != repo]
     return found
 
 
@@ -65,6 +66,8 @@ def unreachable(ground: Ground, wanted: datetime) -> TargetUnreachable:
 
 
 def _why(ground: Ground, wanted: datetime) -> str:
+    if ground.met:
+        return "; ".join(error.message for _, error in ground.met)
     for gap in ground.survey.windows.gaps:
         if (gap.from_at is None or gap.from_at < wanted) and (gap.to_at is None or wanted < gap.to_at):
             return f"WAL {gap.first} to {gap.last} is missing in repo{gap.repo}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from wedsync.backup import (
 )
 from wedsync.clock import Clock
 from wedsync.cluster import Server, ServerState
-from wedsync.errors import DataDirectoryProblem, TargetUnreachable
+from wedsync.errors import DataDirectoryProblem, SegmentUnreadable, TargetUnreachable
 from wedsync.recovery.forecast import Measurement
 from wedsync.recovery.journal import JournalEntry, Stage
 from wedsync.recovery.kept import Kept
@@ -43,6 +43,8 @@ class Ground:
     """Whether the data directory is that of the present state, and as far as one sees it can be started."""
     history: Sequence[Measurement]
     now: datetime
+    met: list[tuple[int, SegmentUnreadable]] = field(default_factory=list[tuple[int, SegmentUnreadable]])
+    """Segments that a plan had to read and could not, with their repository: noted while it is made."""
 
     @property
     def archives(self) -> tuple[Archive, ...]:

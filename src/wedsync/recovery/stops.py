@@ -126,7 +126,8 @@ class Wayfinder:
         if window is not None and moment <= window.to_at:
             try:
                 return [await self._inside(ground, archive, window, moment)]
-            except SegmentUnreadable:
+            except SegmentUnreadable as error:
+                ground.met.append((archive.repo, error))
                 return []  # the other region may have it whole
         if window is not None and is_in_gap(ground, archive, window, moment):
             return []
