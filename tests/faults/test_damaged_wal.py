@@ -1,7 +1,9 @@
 """Segments damaged in the archive that verification did not come to read yet: what a recovery makes of them."""
 
 import json
+import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from psycopg.rows import dict_row
 
 from faults.test_verification import findings, flip_a_bit, forget_here, some_segments, system_id, wal_file
 from support.drills import drill
+from support.events import eventually
 from support.recoveries import Protected
 from wedsync.app import make_preview
 from wedsync.backup import ProblemKind
@@ -26,10 +29,12 @@ async def spoil(own: Protected, repo: int, segment: str) -> None:
     content[content.index(b"x" * 1000) + 500] ^= 1
     changed = own.home.run / segment
     changed.write_bytes(content)
+    stored = file.stat().st_mtime
     file.unlink()
     await parts.stored.push(changed, repo=repo, system_id=await system_id(own))
     changed.unlink()
     wal_file(own, repo, segment).rename(file)
+    os.utime(file, (stored, stored))  # a plan goes by it
     fetched = own.home.run / "fetched"
     assert await own.platform.pgbackrest.archive_get(segment, fetched, repo=repo, system_id=await system_id(own))
     assert fetched.read_bytes() == bytes(content)
@@ -208,6 +213,10 @@ async def test_a_drill_says_which_segment_is_damaged(protected: Protected) -> No
     Seen: the drill names the segment and its repository; no copy is left.
     """
     middle, segments = await padded(protected)
+    clock = protected.platform.clock
+    behind = clock.now() + timedelta(seconds=2)
+    await eventually(lambda: clock.now() > behind, what="the plan does not read the damaged one: by the second")
+    segments += await some_segments(protected)
     moment = await protected.moment()
     await protected.commit()
     await protected.archive()

@@ -10,12 +10,20 @@ from wedsync.backup.explain import explain
 from wedsync.backup.pgbackrest import PgBackRest
 from wedsync.backup.report import read_error
 from wedsync.cluster import write_private
-from wedsync.errors import BackupFailed, RepositoryUnreachable, StoredFileMissing, StoredFileUnreadable
+from wedsync.errors import (
+    BackupFailed,
+    RepairImpossible,
+    RepositoryUnreachable,
+    StoredFileMissing,
+    StoredFileUnreadable,
+)
 from wedsync.process import Finished, run, stream
 
 _ANSWER = timedelta(minutes=5)
 _PATIENCE = timedelta(minutes=2)
 _MISSING = 55
+_CANNOT_REMOVE = "'compress-level-network' is not valid for the current command"
+"""What `repo-rm` of 2.45 says of a repository on a host over TLS."""
 _UNREADABLE = (25, 29, 38, 95)
 """Assertion, format, file invalid, cryptography: it is there, and cannot be made sense of."""
 
@@ -56,8 +64,14 @@ class StoredFiles:
         self._checked(finished, "repo-put", repo)
 
     async def remove(self, repo: int, path: str) -> None:
-        """Remove a file. Whoever calls has a copy of it."""
-        self._checked(await self._run("repo-rm", path, repo=repo), "repo-rm", repo)
+        """Remove a file. Whoever calls has a copy of it. Raises `RepairImpossible` where pgBackRest cannot."""
+        finished = await self._run("repo-rm", path, repo=repo)
+        if _CANNOT_REMOVE in finished.stderr + finished.stdout:
+            raise RepairImpossible(
+                f"pgBackRest cannot remove files of a backup host from here (repo{repo})",
+                detail=f"on that host: pgbackrest --repo={repo} repo-rm {path}; then here: backup verify --repair",
+            )
+        self._checked(finished, "repo-rm", repo)
 
     async def push(self, segment: Path, *, repo: int, system_id: str) -> None:
         """Archive a WAL segment into one repository only. Its header is checked by pgBackRest too."""
