@@ -148,9 +148,9 @@ def test_one_late_window_lowers_nothing_and_a_second_one_does() -> None:
         (error("0A000", routine="transformSelect"), WRITE, Verdict.FAIL),
         (error("57014"), WRITE, Verdict.FAIL),  # the statement's own time was over
         (error("57014"), replace(WRITE, was_cancelled=True), Verdict.ALONE),
-        (error("57P01", severity="FATAL"), WRITE, Verdict.AGAIN),
+        (error("57P01", severity="FATAL"), WRITE, Verdict.LATER),
         (error("57P01", severity="FATAL"), replace(WRITE, is_at_commit=True), Verdict.UNKNOWN),
-        (error("57P01", severity="FATAL"), replace(READ, is_at_commit=True), Verdict.AGAIN),
+        (error("57P01", severity="FATAL"), replace(READ, is_at_commit=True), Verdict.LATER),
         (error("23505"), replace(WRITE, is_at_commit=True), Verdict.FAIL),  # a deferred constraint
     ],
 )
@@ -159,9 +159,9 @@ def test_what_was_undone_for_sure_may_run_again(refusal: ServerError, attempt: A
 
 
 def test_after_a_loss_only_reads_and_writes_that_never_left_run_again() -> None:
-    assert after_loss(READ) is Verdict.AGAIN
+    assert after_loss(READ) is Verdict.LATER
     assert after_loss(WRITE) is Verdict.UNKNOWN
-    assert after_loss(replace(WRITE, is_sent_whole=False)) is Verdict.AGAIN
+    assert after_loss(replace(WRITE, is_sent_whole=False)) is Verdict.LATER
     assert after_loss(replace(READ, tries=TRIES)) is Verdict.FAIL
 
 

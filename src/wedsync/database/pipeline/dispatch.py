@@ -153,7 +153,7 @@ class Dispatcher:
             elif batch.is_too_large:
                 _fail(batch, _too_large(batch, why))
             elif spared and place_in_line > 0 and batch.tries < TRIES:
-                self._follow(batch, Verdict.AGAIN, why)
+                self._follow(batch, Verdict.LATER, why)
             else:
                 self._follow(batch, after_loss(batch.attempt()), why)
         if not self.is_closed:
@@ -271,8 +271,6 @@ class Dispatcher:
                 self._again(batch)
             case Verdict.ALONE:
                 batch.alone = True
-                self._again(batch)
-            case Verdict.AGAIN:
                 self._again(batch)
             case _:
                 assert_never(verdict)

@@ -16,9 +16,9 @@ class Verdict(StrEnum):
 
     FAIL = "fail"
     """The caller hears of it."""
-    AGAIN = "again"
     LATER = "later"
-    """Again after a short random pause: others are after the same rows."""
+    """Again after a short random pause: others are after the same rows, or the server ends one connection after
+    the other."""
     WITHOUT_NAMES = "without_names"
     """Again, and the connection's names are forgotten."""
     ALONE = "alone"
@@ -51,10 +51,8 @@ def after_refusal(refusal: ServerError, attempt: Attempt) -> Verdict:
         return Verdict.UNKNOWN
     verdict = Verdict.FAIL
     if attempt.tries < TRIES:
-        if refusal.sqlstate in _SERIALIZATION:
+        if refusal.sqlstate in _SERIALIZATION or (refusal.sqlstate in _SHUTDOWN and refusal.ends_connection):
             verdict = Verdict.LATER
-        elif refusal.sqlstate in _SHUTDOWN and refusal.ends_connection:
-            verdict = Verdict.AGAIN
         elif refusal.sqlstate == _UNKNOWN_NAME or _is_stale_plan(refusal):
             verdict = Verdict.WITHOUT_NAMES
         elif refusal.sqlstate == _CANCELLED and attempt.was_cancelled:
@@ -69,7 +67,7 @@ def after_loss(attempt: Attempt) -> Verdict:
     """
     if not attempt.changes_nothing and attempt.is_sent_whole:
         return Verdict.UNKNOWN
-    return Verdict.AGAIN if attempt.tries < TRIES else Verdict.FAIL
+    return Verdict.LATER if attempt.tries < TRIES else Verdict.FAIL
 
 
 def _is_stale_plan(refusal: ServerError) -> bool:
