@@ -301,12 +301,15 @@ class Copy:
         """
         if self.note.purpose in {Purpose.DRILL, Purpose.KEPT_DRILL}:
             return
+        if await self.holds_tables():
+            await self.promote()
+            await self._refuse_writes()
+
+    async def holds_tables(self) -> bool:
+        """Whether readers would wait for ever: a transaction that did not commit has a table for itself."""
         async with await self.target().connect() as connection:
             row = await (await connection.execute(statements("copies")["tables_held"])).fetchone()
-        if row is None or not row[0]:
-            return
-        await self.promote()
-        await self._refuse_writes()
+        return row is not None and bool(row[0])
 
     async def _refuse_writes(self) -> None:
         async with await self.target().connect() as connection:

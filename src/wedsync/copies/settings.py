@@ -45,6 +45,7 @@ def copy_config(config: Config, *, effort: Effort, restore_command: str, target:
         "synchronous_commit": "off",
         "full_page_writes": "off",
         "jit": "off",
+        "lock_timeout": "60s",  # a paused replay gives no lock back: whoever waited would wait for ever
         "track_io_timing": "off",
         "log_min_duration_statement": "-1",
         "cluster_name": "wedsync copy",
