@@ -12,7 +12,7 @@ from wedsync.migrations import differences, fingerprint_of
 async def check_catalogue(context: DrillContext) -> Answer:
     """Whether every object is there as the witness saw it, and no other."""
     if context.witness is None:
-        return Skipped(reason="nothing was recorded between the backup's end and the moment: not compared")
+        return Skipped(reason="no readable witness between the backup's end and the moment: not compared")
     recorded = catalogue_of(context.state, context.witness)
     if recorded is None:
         return Skipped(reason="the schema was being changed when the witness was taken: not compared")

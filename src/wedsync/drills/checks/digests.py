@@ -14,7 +14,7 @@ async def check_digests(context: DrillContext) -> Answer:
     """Whether each table has the rows that the witness saw, no other and none less."""
     witness = context.witness
     if witness is None:
-        return Skipped(reason="nothing was recorded between the backup's end and the moment: not compared")
+        return Skipped(reason="no readable witness between the backup's end and the moment: not compared")
     async with await context.copy.target(dbname=witness.database).connect() as connection:
         compared = await compare_copy(connection, witness, within_s=_READING.total_seconds())
     parts = sum(table.span is not None for table in witness.tables)
